@@ -1,0 +1,94 @@
+// An event, its document and its hash: docs/hash.md is the specification.
+#pragma once
+
+#include <memory>
+
+#include "core/buffer.h"
+#include "core/bytes.h"
+#include "core/canonical_json.h"
+#include "core/sha256.h"
+
+namespace spine {
+
+// The columns of spine.events, in the table's order.
+enum class Column : uint8_t {
+  id,
+  event_type,
+  domain,
+  entity_type,
+  entity_id,
+  action,
+  actor_id,
+  actor_type,
+  organization_id,
+  environment,
+  timestamp,
+  severity,
+  payload,
+  sequence,
+  transaction_id,
+  recorded_by,
+  previous_hash,
+  event_hash,
+};
+inline constexpr int column_count = 18;
+inline constexpr const char *column_names[column_count] = {
+    "id",       "event_type", "domain",  "entity_type", "entity_id",      "action",      "actor_id",      "actor_type", "organization_id",
+    "environment", "timestamp", "severity", "payload",  "sequence", "transaction_id", "recorded_by", "previous_hash", "event_hash"};
+
+constexpr uint32_t bit(Column column) { return uint32_t{1} << static_cast<int>(column); }
+inline constexpr uint32_t all_columns = (uint32_t{1} << column_count) - 1;
+
+// One event as plain data. A column whose bit is not in present is NULL: it has no member in the document.
+struct Event {
+  uint32_t present = 0;
+  Uuid id;
+  Uuid entity_id;
+  Uuid actor_id;
+  Uuid organization_id;
+  std::string_view event_type;
+  std::string_view domain;
+  std::string_view entity_type;
+  std::string_view action;
+  std::string_view actor_type;
+  std::string_view environment;
+  std::string_view severity;
+  std::string_view recorded_by;
+  int64_t timestamp;  // microseconds since 1970-01-01 00:00:00 UTC
+  Bytes payload;      // stored jsonb without its varlena header
+  int64_t sequence;
+  uint64_t transaction_id;
+  Bytes previous_hash;  // 32 bytes, unless the row is damaged
+  Bytes event_hash;     // likewise; no part of the document
+
+  bool has(Column column) const { return present & bit(column); }
+};
+
+// Writes e.g. 2026-01-19T09:30:00.000000Z; out must hold 40 bytes. Returns the end. Total over int64_t:
+// what lies outside the years 1 to 9999 gets as many digits and the sign that it needs.
+char *write_timestamp(char *out, int64_t unix_microseconds) noexcept;
+
+// The working memory for canonical forms and hashes; one serves a whole session.
+class Hasher {
+ public:
+  // Null where there is no memory.
+  static std::unique_ptr<Hasher> create() noexcept;
+
+  // The canonical form of a stored jsonb value. The view holds until the next call of this function.
+  Status canonical_json(Bytes stored, const JsonLimits &limits, std::string_view *canonical) noexcept;
+
+  // The document of an event, canonical. payload: its canonical form, from canonical_json. The view holds
+  // until the next call of this function or of digest.
+  Status document(const Event &event, std::string_view payload, std::string_view *document) noexcept;
+
+  // SHA-256 of the document.
+  Status digest(const Event &event, std::string_view payload, Hash *hash) noexcept;
+
+ private:
+  JsonCanonicalizer canonicalizer_;
+  Buffer json_;
+  Buffer document_;
+  Sha256 sha256_;
+};
+
+}  // namespace spine

@@ -1,0 +1,709 @@
+#include "core/chain_check.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <tuple>
+
+#include "support.h"
+
+using spine::ChainWalker;
+using spine::FaultKind;
+using spine::Hash;
+using spine::Link;
+using spine::Range;
+using spine::Segment;
+using spine::SegmentFolder;
+using spine::Status;
+using spine::StructureFault;
+using spine::StructureFaults;
+using spine::Uuid;
+
+namespace {
+
+using Fault = std::tuple<int64_t, FaultKind, int64_t, std::string>;  // sequence, kind, last missing, id or nothing
+
+struct Verdict {
+  std::vector<Fault> faults;
+  int64_t events = 0, first = 0, last = 0;
+  Hash head{};
+};
+using Verdicts = std::map<Uuid, Verdict>;
+
+Hash hash_number(uint64_t n) {
+  Hash hash{};
+  std::memcpy(hash.data(), &n, sizeof n);
+  hash[31] = 0xaa;
+  return hash;
+}
+
+Uuid uuid_number(uint32_t n) {
+  Uuid uuid{};
+  for (size_t i = 0; i < 4; i++) uuid[15 - i] = static_cast<uint8_t>(n >> (8 * i));
+  return uuid;
+}
+
+// Events `first` … `first + count - 1` of one organization, each a second after the one before.
+std::vector<Link> chain(uint32_t organization, int64_t count, int64_t first = 1) {
+  std::vector<Link> links;
+  for (int64_t i = 0; i < count; i++) {
+    Link link;
+    link.organization = uuid_number(organization);
+    link.sequence = first + i;
+    link.id = uuid_number(static_cast<uint32_t>(link.sequence) * 1000);
+    link.timestamp = (link.sequence % 1000000) * 1000000;
+    uint64_t key = uint64_t{organization} << 40;
+    link.event_hash = hash_number(key + static_cast<uint64_t>(link.sequence));
+    link.previous_hash = link.sequence == 1 ? spine::zero_hash : hash_number(key + static_cast<uint64_t>(link.sequence) - 1);
+    links.push_back(link);
+  }
+  return links;
+}
+
+bool in_scope(const Link &link, const Range &range) {
+  return link.sequence <= range.to && (!range.has_context() || link.sequence >= range.from - 1);
+}
+
+bool segment_order(const Segment &a, const Segment &b) {
+  auto key = [](const Segment &s) {
+    return std::make_tuple(s.first.organization, s.empty ? INT64_MAX : s.first.sequence, s.first.id);
+  };
+  return key(a) < key(b);
+}
+
+// What the server does with a table, in memory: fold, sort, walk, and once more with single events where they overlap.
+class Verifier {
+ public:
+  Verdicts verify(const std::vector<Link> &table, const Range &range) {
+    SegmentFolder folder;
+    EXPECT_EQ(folder.prepare(), Status::ok);
+    std::vector<Segment> segments;
+    Segment segment;
+    for (const Link &link : table) {
+      bool stores = in_scope(link, range) ? folder.add(link, &segment)
+                                          : folder.add_outside(link.organization, link.sequence > range.to, &segment);
+      if (stores) segments.push_back(segment);
+    }
+    displaced = segments.size();
+    while (folder.drain(&segment)) segments.push_back(segment);
+    stored = segments.size();
+
+    Verdicts verdicts;
+    overlapping.clear();
+    walk(segments, range, false, &verdicts);
+    segments.clear();
+    for (const Link &link : table) {
+      if (overlapping.count(link.organization) == 0) continue;
+      segment = Segment{};
+      segment.first = link;
+      segment.last_sequence = link.sequence;
+      segment.last_timestamp = link.timestamp;
+      segment.last_hash = link.event_hash;
+      segment.empty = !in_scope(link, range);
+      segment.continues = link.sequence > range.to;
+      segments.push_back(segment);
+    }
+    walk(segments, range, true, &verdicts);
+    return verdicts;
+  }
+
+  size_t displaced = 0, stored = 0;
+  std::set<Uuid> overlapping;
+
+ private:
+  void walk(std::vector<Segment> &segments, const Range &range, bool singles, Verdicts *verdicts) {
+    std::sort(segments.begin(), segments.end(), segment_order);
+    ChainWalker walker;
+    for (size_t i = 0; i < segments.size();) {
+      Uuid organization = segments[i].first.organization;
+      Verdict verdict;
+      StructureFaults faults;
+      auto keep = [&] {
+        for (int k = 0; k < faults.count; k++) {
+          const StructureFault &f = faults.fault[k];
+          verdict.faults.emplace_back(f.sequence, f.kind, f.last_missing, f.has_id ? hex_of(f.id.data(), 16) : "");
+        }
+      };
+      walker.begin(range, singles);
+      for (; i < segments.size() && segments[i].first.organization == organization; i++) {
+        EXPECT_EQ(walker.add(segments[i], &faults), Status::ok);
+        keep();
+      }
+      walker.finish(&faults);
+      keep();
+      if (walker.overlapped()) {
+        EXPECT_FALSE(singles);
+        overlapping.insert(organization);
+        continue;
+      }
+      verdict.events = walker.events();
+      verdict.first = walker.first_sequence();
+      verdict.last = walker.last_sequence();
+      verdict.head = walker.head_hash();
+      std::sort(verdict.faults.begin(), verdict.faults.end());
+      (*verdicts)[organization] = verdict;
+    }
+  }
+};
+
+// The same by holding everything: each sequence with all of its events, judged by the sequence before.
+Verdicts reference(const std::vector<Link> &table, const Range &range) {
+  std::map<Uuid, std::map<int64_t, std::vector<Link>>> organizations;
+  std::set<Uuid> beyond;
+  Verdicts verdicts;
+  for (const Link &link : table) {
+    auto &groups = organizations[link.organization];
+    if (link.sequence > range.to)
+      beyond.insert(link.organization);
+    else if (in_scope(link, range))
+      groups[link.sequence].push_back(link);
+  }
+  for (auto &[organization, groups] : organizations) {
+    Verdict v;
+    auto put = [&](int64_t sequence, FaultKind kind, int64_t last_missing, const Link *link) {
+      v.faults.emplace_back(sequence, kind, last_missing, link == nullptr ? "" : hex_of(link->id.data(), 16));
+    };
+    int64_t expected = range.has_context() ? range.from - 1 : 1;
+    bool ended = false;  // INT64_MAX was there: nothing can be missing after it
+    for (auto &[sequence, group] : groups) {
+      std::sort(group.begin(), group.end(), [](const Link &a, const Link &b) { return a.id < b.id; });
+      if (sequence < 1) {
+        for (const Link &link : group) put(sequence, FaultKind::malformed, 0, &link);
+        continue;
+      }
+      if (sequence > expected) put(expected, FaultKind::event_missing, sequence - 1, nullptr);
+      auto before = sequence > 1 ? groups.find(sequence - 1) : groups.end();
+      bool judged = !range.has_context() || sequence >= range.from;
+      for (const Link &link : group) {
+        if (!judged) continue;
+        if (&link != &group.front()) put(sequence, FaultKind::event_duplicated, 0, &link);
+        if (sequence == 1 && (link.previous_hash != spine::zero_hash || !link.previous_is_hash)) put(1, FaultKind::link_broken, 0, &link);
+        if (before == groups.end()) continue;
+        bool linked = false;
+        int64_t earliest = INT64_MAX;
+        for (const Link &other : before->second) {
+          linked |= other.event_hash == link.previous_hash && link.previous_is_hash;
+          earliest = std::min(earliest, other.timestamp);
+        }
+        if (!linked) put(sequence, FaultKind::link_broken, 0, &link);
+        if (link.timestamp < earliest) put(sequence, FaultKind::order_violated, 0, &link);
+      }
+      if (sequence >= range.from) {
+        if (v.events == 0) v.first = sequence;
+        v.events += static_cast<int64_t>(group.size());
+        v.last = sequence;
+        v.head = group.back().event_hash;
+      }
+      ended = sequence == INT64_MAX;
+      if (!ended) expected = sequence + 1;
+    }
+    if (beyond.count(organization) != 0 && !ended && expected <= range.to)
+      put(expected, FaultKind::event_missing, range.to, nullptr);
+    std::sort(v.faults.begin(), v.faults.end());
+    verdicts[organization] = v;
+  }
+  return verdicts;
+}
+
+std::string show(const Verdicts &verdicts) {
+  std::string out;
+  for (const auto &[organization, v] : verdicts) {
+    out += hex_of(organization.data(), 16) + ": " + std::to_string(v.events) + " events, " + std::to_string(v.first) + " to " +
+           std::to_string(v.last) + ", head " + hex_of(v.head) + "\n";
+    for (const auto &[sequence, kind, last_missing, id] : v.faults)
+      out += "  " + std::to_string(sequence) + " " + spine::fault_names[static_cast<int>(kind)] + " " + std::to_string(last_missing) +
+             " " + id + "\n";
+  }
+  return out;
+}
+
+class ChainCheck : public testing::Test {
+ protected:
+  // The only organization's faults as "kind@sequence", where a gap also has its end; checked against the reference.
+  std::vector<std::string> faults(const std::vector<Link> &table, const Range &range = {}) {
+    Verdicts verdicts = verifier_.verify(table, range);
+    EXPECT_EQ(show(verdicts), show(reference(table, range)));
+    EXPECT_EQ(verdicts.size(), 1u);
+    verdict_ = verdicts.begin()->second;
+    std::vector<std::string> out;
+    for (const auto &[sequence, kind, last_missing, id] : verdict_.faults) {
+      std::string text = spine::fault_names[static_cast<int>(kind)];
+      text += "@" + std::to_string(sequence);
+      if (kind == FaultKind::event_missing) text += "-" + std::to_string(last_missing);
+      out.push_back(text);
+    }
+    return out;
+  }
+  using List = std::vector<std::string>;
+
+  std::vector<Link> links_ = chain(1, 10);
+  Link &at(int64_t sequence) { return links_[static_cast<size_t>(sequence - 1)]; }
+  void drop(int64_t sequence) { links_.erase(links_.begin() + (sequence - links_.front().sequence)); }
+  // Another event with that sequence, linked as the first one is.
+  Link twin(int64_t sequence) {
+    Link link = at(sequence);
+    link.id[0] = 0xff;
+    link.event_hash[0] ^= 0xff;
+    return link;
+  }
+
+  Verifier verifier_;
+  Verdict verdict_;
+};
+
+}  // namespace
+
+TEST_F(ChainCheck, AHealthyChainIsOneSegment) {
+  EXPECT_EQ(faults(links_), List());
+  EXPECT_EQ(verifier_.stored, 1u);
+  EXPECT_EQ(verdict_.events, 10);
+  EXPECT_EQ(verdict_.first, 1);
+  EXPECT_EQ(verdict_.last, 10);
+  EXPECT_EQ(verdict_.head, at(10).event_hash);
+}
+
+TEST_F(ChainCheck, NothingGivesNoVerdict) { EXPECT_TRUE(verifier_.verify({}, {}).empty()); }
+
+TEST_F(ChainCheck, OrderOnDiskDoesNotMatter) {
+  std::mt19937 random(5);
+  for (int i = 0; i < 100; i++) {
+    std::shuffle(links_.begin(), links_.end(), random);
+    ASSERT_EQ(faults(links_), List());
+    ASSERT_EQ(verdict_.events, 10);
+  }
+  std::sort(links_.begin(), links_.end(), [](const Link &a, const Link &b) { return a.sequence > b.sequence; });
+  EXPECT_EQ(faults(links_), List());
+}
+
+// More organizations than slots, so some must share one.
+TEST_F(ChainCheck, OrganizationsThatDisplaceEachOther) {
+  constexpr uint32_t organizations = 2 * SegmentFolder::sets * SegmentFolder::ways;
+  std::vector<Link> table;
+  for (int64_t sequence = 1; sequence <= 3; sequence++)
+    for (uint32_t organization = 0; organization < organizations; organization++) table.push_back(chain(organization, 1, sequence)[0]);
+  table[organizations + 77].previous_hash[5] ^= 1;
+  Verdicts verdicts = verifier_.verify(table, {});
+  EXPECT_GT(verifier_.displaced, organizations / 2);
+  ASSERT_EQ(verdicts.size(), organizations);
+  for (const auto &[organization, verdict] : verdicts) {
+    ASSERT_EQ(verdict.events, 3);
+    ASSERT_EQ(verdict.faults.size(), organization == uuid_number(77) ? 1u : 0u);
+  }
+  EXPECT_EQ(std::get<1>(verdicts[uuid_number(77)].faults[0]), FaultKind::link_broken);
+}
+
+// The same for ranges: a segment that only says that the chain goes on is displaced and comes back, too.
+TEST_F(ChainCheck, OrganizationsThatDisplaceEachOtherBeyondARange) {
+  constexpr uint32_t organizations = 2 * SegmentFolder::sets * SegmentFolder::ways;
+  std::vector<Link> table;
+  for (int64_t sequence : {9, 1, 2})
+    for (uint32_t organization = 0; organization < organizations; organization++) table.push_back(chain(organization, 1, sequence)[0]);
+  Range range;
+  range.to = 5;
+  Verdicts verdicts = verifier_.verify(table, range);
+  ASSERT_EQ(verdicts.size(), organizations);
+  for (const auto &[organization, verdict] : verdicts) {
+    ASSERT_EQ(verdict.faults.size(), 1u);
+    ASSERT_EQ(verdict.faults[0], Fault(3, FaultKind::event_missing, 5, ""));
+  }
+}
+
+TEST_F(ChainCheck, ABrokenLinkIsNamedWithBothHashes) {
+  at(4).previous_hash[9] ^= 1;
+  EXPECT_EQ(faults(links_), List({"link_broken@4"}));
+  ChainWalker walker;
+  StructureFaults found;
+  walker.begin({}, false);
+  Segment head{};
+  head.first = at(3);
+  head.first.sequence = 1;
+  head.first.previous_hash = spine::zero_hash;
+  head.last_sequence = 3;
+  head.last_hash = at(3).event_hash;
+  walker.add(head, &found);
+  ASSERT_EQ(found.count, 0);
+  Segment tail{};
+  tail.first = at(4);
+  tail.last_sequence = 4;
+  walker.add(tail, &found);
+  ASSERT_EQ(found.count, 1);
+  EXPECT_TRUE(found.fault[0].has_expected && found.fault[0].has_found && found.fault[0].has_id);
+  EXPECT_EQ(found.fault[0].expected, at(3).event_hash);
+  EXPECT_EQ(found.fault[0].found, at(4).previous_hash);
+  EXPECT_EQ(found.fault[0].id, at(4).id);
+}
+
+TEST_F(ChainCheck, AChangedHashBreaksTheLinkOfTheNext) {
+  at(4).event_hash[9] ^= 1;
+  EXPECT_EQ(faults(links_), List({"link_broken@5"}));
+  links_ = chain(1, 10);
+  at(10).event_hash[9] ^= 1;  // nothing follows that could tell
+  EXPECT_EQ(faults(links_), List());
+}
+
+TEST_F(ChainCheck, TheFirstEventLinksToZeros) {
+  at(1).previous_hash[31] = 1;
+  EXPECT_EQ(faults(links_), List({"link_broken@1"}));
+}
+
+// Of a previous_hash that was stored with another length only 32 bytes are kept: they may match, and do not count.
+TEST_F(ChainCheck, AHashOfAnotherLengthLinksToNothing) {
+  at(1).previous_is_hash = false;
+  EXPECT_EQ(faults(links_), List({"link_broken@1"}));
+  at(1).previous_is_hash = true;
+  at(6).previous_is_hash = false;
+  EXPECT_EQ(faults(links_), List({"link_broken@6"}));
+  links_.push_back(twin(5));
+  EXPECT_EQ(faults(links_), List({"event_duplicated@5", "link_broken@6"}));
+}
+
+TEST_F(ChainCheck, ADrainedFolderIsAsNew) {
+  SegmentFolder folder;
+  ASSERT_EQ(folder.prepare(), Status::ok);
+  Segment segment;
+  for (int round = 0; round < 2; round++) {
+    for (const Link &link : links_) EXPECT_FALSE(folder.add(link, &segment));
+    ASSERT_TRUE(folder.drain(&segment));
+    EXPECT_EQ(segment.first.sequence, 1);
+    EXPECT_EQ(segment.last_sequence, 10);
+    EXPECT_FALSE(folder.drain(&segment));
+  }
+}
+
+TEST_F(ChainCheck, EveryGapIsOneFault) {
+  drop(1);
+  EXPECT_EQ(faults(links_), List({"event_missing@1-1"}));
+  links_ = chain(1, 10);
+  drop(5);
+  EXPECT_EQ(faults(links_), List({"event_missing@5-5"}));
+  links_ = chain(1, 10);
+  links_.erase(links_.begin() + 3, links_.begin() + 7);
+  EXPECT_EQ(faults(links_), List({"event_missing@4-7"}));
+  links_.erase(links_.begin());
+  EXPECT_EQ(faults(links_), List({"event_missing@1-1", "event_missing@4-7"}));
+  EXPECT_EQ(verdict_.events, 5);
+  EXPECT_EQ(verdict_.first, 2);
+}
+
+TEST_F(ChainCheck, AGapHidesNoForgedLinkBehindIt) {
+  drop(5);
+  links_[6].previous_hash[0] ^= 1;  // event 8
+  EXPECT_EQ(faults(links_), List({"event_missing@5-5", "link_broken@8"}));
+}
+
+TEST_F(ChainCheck, EarlierTimestamps) {
+  at(6).timestamp = at(5).timestamp - 1;
+  EXPECT_EQ(faults(links_), List({"order_violated@6"}));
+  at(6).timestamp = at(5).timestamp;
+  EXPECT_EQ(faults(links_), List());
+  at(6).timestamp = at(7).timestamp + 1;
+  EXPECT_EQ(faults(links_), List({"order_violated@7"}));
+}
+
+TEST_F(ChainCheck, SeveralFaultsAtOneEvent) {
+  at(6).timestamp = 0;
+  at(6).previous_hash[0] ^= 1;
+  EXPECT_EQ(faults(links_), List({"link_broken@6", "order_violated@6"}));
+  links_.push_back(twin(6));
+  EXPECT_EQ(faults(links_), List({"link_broken@6", "link_broken@6", "event_duplicated@6", "order_violated@6", "order_violated@6"}));
+}
+
+TEST_F(ChainCheck, ADuplicateIsNamedAndLeadsToTheSecondWalk) {
+  links_.push_back(twin(4));
+  EXPECT_EQ(faults(links_), List({"event_duplicated@4"}));
+  EXPECT_EQ(verifier_.overlapping.size(), 1u);
+  EXPECT_EQ(verdict_.events, 11);
+  EXPECT_EQ(std::get<3>(verdict_.faults[0]).substr(0, 2), "ff");
+}
+
+TEST_F(ChainCheck, TwinsOfEachPlace) {
+  for (int64_t sequence = 1; sequence <= 10; sequence++) {
+    std::vector<Link> table = links_;
+    table.push_back(twin(sequence));
+    ASSERT_EQ(faults(table), List({"event_duplicated@" + std::to_string(sequence)}));
+    std::rotate(table.begin(), table.end() - 1, table.end());
+    ASSERT_EQ(faults(table), List({"event_duplicated@" + std::to_string(sequence)}));
+  }
+}
+
+TEST_F(ChainCheck, ASuccessorMayLinkToAnyTwin) {
+  Link second = twin(4);
+  at(5).previous_hash = second.event_hash;
+  links_.push_back(second);
+  EXPECT_EQ(faults(links_), List({"event_duplicated@4"}));
+  at(5).previous_hash[7] ^= 1;
+  EXPECT_EQ(faults(links_), List({"event_duplicated@4", "link_broken@5"}));
+}
+
+TEST_F(ChainCheck, AWholeForkIsNamedEventByEvent) {
+  for (int64_t sequence = 6; sequence <= 10; sequence++) {
+    Link link = twin(sequence);
+    if (sequence > 6) link.previous_hash = links_.back().event_hash;
+    links_.push_back(link);
+  }
+  EXPECT_EQ(faults(links_), List({"event_duplicated@6", "event_duplicated@7", "event_duplicated@8", "event_duplicated@9", "event_duplicated@10"}));
+}
+
+TEST_F(ChainCheck, TheOverlapOfOneOrganizationLeavesTheOthersAlone) {
+  std::vector<Link> other = chain(2, 10);
+  links_.push_back(twin(4));
+  links_.insert(links_.end(), other.begin(), other.end());
+  EXPECT_EQ(show(verifier_.verify(links_, {})), show(reference(links_, {})));
+  EXPECT_EQ(verifier_.overlapping, std::set<Uuid>({uuid_number(1)}));
+}
+
+// Memory for one sequence is bounded: a successor that links to a twin past the bound counts as broken.
+TEST_F(ChainCheck, MoreTwinsThanAreRemembered) {
+  links_ = chain(1, 2);
+  std::vector<Link> table;
+  constexpr uint32_t twins = 65536 + 10;
+  for (uint32_t i = 0; i < twins; i++) {
+    Link link = at(1);
+    link.id = uuid_number(i);
+    link.event_hash = hash_number(i);
+    table.push_back(link);
+  }
+  Link successor = at(2);
+  successor.previous_hash = hash_number(65535);
+  table.push_back(successor);
+  Verdicts verdicts = verifier_.verify(table, {});
+  EXPECT_EQ(verdicts.begin()->second.faults.size(), twins - 1);
+  table.back().previous_hash = hash_number(65536);
+  verdicts = verifier_.verify(table, {});
+  EXPECT_EQ(verdicts.begin()->second.faults.size(), twins);
+}
+
+TEST_F(ChainCheck, ARangeIsCheckedWithTheEventBeforeIt) {
+  Range range;
+  range.from = 4;
+  range.to = 7;
+  EXPECT_EQ(faults(links_, range), List());
+  EXPECT_EQ(verdict_.events, 4);
+  EXPECT_EQ(verdict_.first, 4);
+  EXPECT_EQ(verdict_.last, 7);
+  EXPECT_EQ(verdict_.head, at(7).event_hash);
+  at(3).event_hash[0] ^= 1;
+  EXPECT_EQ(faults(links_, range), List({"link_broken@4"}));
+  links_ = chain(1, 10);
+  at(3).previous_hash[0] ^= 1;  // the link of the event before is out of the range
+  at(8).previous_hash[0] ^= 1;
+  at(3).timestamp = -5;
+  EXPECT_EQ(faults(links_, range), List());
+  links_ = chain(1, 10);
+  at(4).timestamp = 0;
+  EXPECT_EQ(faults(links_, range), List({"order_violated@4"}));
+}
+
+TEST_F(ChainCheck, ARangeWhoseContextIsMissing) {
+  Range range;
+  range.from = 4;
+  drop(3);
+  EXPECT_EQ(faults(links_, range), List({"event_missing@3-3"}));
+  links_ = chain(1, 10);
+  links_.erase(links_.begin() + 2, links_.begin() + 5);
+  EXPECT_EQ(faults(links_, range), List({"event_missing@3-5"}));
+}
+
+TEST_F(ChainCheck, AGapAtTheEndOfARangeShowsByWhatComesAfter) {
+  Range range;
+  range.to = 8;
+  links_.erase(links_.begin() + 5, links_.begin() + 9);  // 6 to 9; 10 is beyond the range
+  EXPECT_EQ(faults(links_, range), List({"event_missing@6-8"}));
+  range.to = 5;
+  EXPECT_EQ(faults(links_, range), List());
+  links_.pop_back();  // nothing after 5: a chain may end before the range does
+  range.to = 8;
+  EXPECT_EQ(faults(links_, range), List());
+}
+
+TEST_F(ChainCheck, ARangeOfWhichNothingIsLeft) {
+  Range range;
+  range.from = 4;
+  range.to = 6;
+  std::vector<Link> table = {at(1), at(2), at(9)};
+  EXPECT_EQ(faults(table, range), List({"event_missing@3-6"}));
+  EXPECT_EQ(verdict_.events, 0);
+  range.from = 1;
+  range.to = 1;
+  table = {at(9)};
+  EXPECT_EQ(faults(table, range), List({"event_missing@1-1"}));
+}
+
+// The organization is there, nothing of it was checked.
+TEST_F(ChainCheck, ARangeAfterTheEndOfTheChain) {
+  Range range;
+  range.from = 20;
+  EXPECT_EQ(faults(links_, range), List());
+  EXPECT_EQ(verdict_.events, 0);
+  range.to = 25;
+  links_.push_back(chain(1, 1, 30)[0]);
+  EXPECT_EQ(faults(links_, range), List({"event_missing@19-25"}));
+}
+
+TEST_F(ChainCheck, TwinsOfTheEventBeforeARangeAreNotItsFaults) {
+  Range range;
+  range.from = 4;
+  links_.push_back(twin(3));
+  EXPECT_EQ(faults(links_, range), List());
+  at(4).previous_hash = links_.back().event_hash;
+  EXPECT_EQ(faults(links_, range), List());
+}
+
+TEST_F(ChainCheck, TheEndOfARangeIsNoticedInAnyOrder) {
+  Range range;
+  range.from = 2;
+  range.to = 5;
+  std::vector<Link> table = {at(1), at(2), at(3), at(9)};
+  std::sort(table.begin(), table.end(), [](const Link &a, const Link &b) { return a.sequence < b.sequence; });
+  do {
+    ASSERT_EQ(faults(table, range), List({"event_missing@4-5"}));
+  } while (std::next_permutation(table.begin(), table.end(), [](const Link &a, const Link &b) { return a.sequence < b.sequence; }));
+}
+
+TEST_F(ChainCheck, SequencesBelowOneAreMalformed) {
+  for (int64_t sequence : {int64_t{0}, int64_t{-1}, INT64_MIN + 1, INT64_MIN}) {
+    std::vector<Link> table = links_;
+    Link link = at(1);
+    link.id = uuid_number(99);
+    link.sequence = sequence;
+    table.push_back(link);
+    ASSERT_EQ(faults(table), List({"malformed@" + std::to_string(sequence)}));
+    std::rotate(table.begin(), table.end() - 1, table.end());
+    ASSERT_EQ(faults(table), List({"malformed@" + std::to_string(sequence)}));
+    ASSERT_EQ(verdict_.events, 10);
+    table.push_back(link);
+    ASSERT_EQ(faults(table), List({"malformed@" + std::to_string(sequence), "malformed@" + std::to_string(sequence)}));
+  }
+}
+
+// 0, 1, 2 … that link must not become one segment that begins at 0.
+TEST_F(ChainCheck, AChainThatBeginsAtZero) {
+  Link zero = at(1);
+  zero.sequence = 0;
+  zero.timestamp = 0;
+  at(1).previous_hash = zero.event_hash = hash_number(12345);
+  links_.insert(links_.begin(), zero);
+  EXPECT_EQ(faults(links_), List({"malformed@0", "link_broken@1"}));
+}
+
+TEST_F(ChainCheck, TheLastSequenceThereIs) {
+  links_ = chain(1, 3, INT64_MAX - 2);
+  EXPECT_EQ(faults(links_), List({"event_missing@1-" + std::to_string(INT64_MAX - 3)}));
+  EXPECT_EQ(verdict_.last, INT64_MAX);
+  EXPECT_EQ(verdict_.events, 3);
+  Range range;
+  range.from = INT64_MAX;
+  EXPECT_EQ(faults(links_, range), List());
+  EXPECT_EQ(verdict_.events, 1);
+  range.to = INT64_MAX - 1;
+  range.from = INT64_MAX - 1;
+  EXPECT_EQ(faults(links_, range), List());
+  links_.push_back(links_.back());
+  EXPECT_EQ(faults(links_), List({"event_missing@1-" + std::to_string(INT64_MAX - 3), "event_duplicated@" + std::to_string(INT64_MAX)}));
+}
+
+// The number after the last is not the first: counting must not wrap.
+TEST_F(ChainCheck, NothingFollowsTheLastSequence) {
+  links_ = chain(1, 1, INT64_MAX);
+  Link wrapped = links_[0];
+  wrapped.sequence = INT64_MIN;
+  wrapped.previous_hash = links_[0].event_hash;
+  links_.push_back(wrapped);
+  EXPECT_EQ(faults(links_), List({"malformed@" + std::to_string(INT64_MIN), "event_missing@1-" + std::to_string(INT64_MAX - 1)}));
+}
+
+TEST_F(ChainCheck, TimestampsAtTheEndsOfTheirRange) {
+  at(1).timestamp = INT64_MIN;
+  at(10).timestamp = INT64_MAX;
+  EXPECT_EQ(faults(links_), List());
+  std::swap(at(1).timestamp, at(10).timestamp);
+  EXPECT_EQ(faults(links_), List({"order_violated@2", "order_violated@10"}));
+}
+
+// Random damage to random tables, in random order and ranges: the folded walk finds what holding everything finds.
+TEST_F(ChainCheck, RandomDamageAgainstTheReference) {
+  std::mt19937_64 random(1980);
+  auto below = [&](uint64_t n) { return random() % n; };
+  size_t overlapped = 0, faulty = 0, healthy = 0;
+  for (int round = 0; round < 3000; round++) {
+    std::vector<Link> table;
+    for (uint32_t organization = 0; organization < 1 + below(4); organization++) {
+      std::vector<Link> links = chain(organization, static_cast<int64_t>(1 + below(25)));
+      table.insert(table.end(), links.begin(), links.end());
+    }
+    for (uint64_t damage = below(6); damage > 0 && !table.empty(); damage--) {
+      size_t victim = below(table.size());
+      Link copy = table[victim];
+      switch (below(9)) {
+        case 0:
+          table.erase(table.begin() + static_cast<ptrdiff_t>(victim));
+          break;
+        case 1:
+          table[victim].previous_hash[below(32)] ^= 1;
+          break;
+        case 2:
+          table[victim].event_hash[below(32)] ^= 1;
+          break;
+        case 3:
+          table[victim].timestamp += static_cast<int64_t>(below(5) * 1000000) - 2000000;
+          break;
+        case 4:
+          table[victim].sequence += static_cast<int64_t>(below(7)) - 3;
+          break;
+        case 5:
+          copy.id[1] = static_cast<uint8_t>(random());
+          copy.event_hash[1] ^= static_cast<uint8_t>(below(2));
+          table.push_back(copy);
+          break;
+        case 6:
+          copy.id[1] = static_cast<uint8_t>(random());
+          copy.previous_hash = copy.event_hash;
+          copy.sequence = copy.sequence + static_cast<int64_t>(below(2));
+          table.push_back(copy);
+          break;
+        case 7:
+          table[victim].previous_is_hash = false;
+          break;
+        default:
+          table[victim].organization = uuid_number(static_cast<uint32_t>(below(4)));
+      }
+    }
+    if (below(3) == 0) std::shuffle(table.begin(), table.end(), random);
+    if (below(3) == 0) std::swap_ranges(table.begin(), table.begin() + static_cast<ptrdiff_t>(table.size() / 2), table.begin() + static_cast<ptrdiff_t>(table.size() / 2));
+    // Ids of events that share a sequence must differ, for they order them.
+    for (size_t i = 0; i < table.size(); i++) {
+      table[i].id[2] = static_cast<uint8_t>(i >> 8);
+      table[i].id[3] = static_cast<uint8_t>(i);
+    }
+    Range range;
+    if (below(2) == 0) range.from = static_cast<int64_t>(1 + below(12));
+    if (below(2) == 0) range.to = range.from + static_cast<int64_t>(below(12));
+    Verdicts verdicts = verifier_.verify(table, range);
+    ASSERT_EQ(show(verdicts), show(reference(table, range))) << "round " << round;
+    overlapped += verifier_.overlapping.size();
+    for (const auto &[organization, verdict] : verdicts) (verdict.faults.empty() ? healthy : faulty)++;
+  }
+  EXPECT_GT(overlapped, 300u);
+  EXPECT_GT(faulty, 1000u);
+  EXPECT_GT(healthy, 1000u);
+}
+
+TEST_F(ChainCheck, AWalkerServesManyOrganizations) {
+  ChainWalker walker;
+  StructureFaults found;
+  for (int i = 0; i < 2; i++) {
+    walker.begin({}, false);
+    Segment segment{};
+    segment.first = at(1);
+    segment.last_sequence = 5;
+    segment.continues = i == 0;
+    walker.add(segment, &found);
+    EXPECT_EQ(found.count, 0);
+    EXPECT_EQ(walker.events(), 5);
+  }
+  walker.finish(&found);
+  EXPECT_EQ(found.count, 0);
+}
