@@ -1,0 +1,39 @@
+# people_os_spine: make, make install, make installcheck; PG_CONFIG=/path/to/pg_config picks the server.
+
+EXTENSION = people_os_spine
+MODULE_big = people_os_spine
+DATA = $(wildcard sql/people_os_spine--*.sql)
+DOCS = README.md
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/core/*.cpp src/pg/*.cpp))
+
+# One regression test a subject; setup makes the extension and the roles that the others use.
+REGRESS = setup $(filter-out setup,$(sort $(patsubst expected/%.out,%,$(wildcard expected/*.out))))
+REGRESS_OPTS = --encoding=UTF8
+
+ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation --encoding=UTF8 --load-extension=people_os_spine
+
+CXX_FLAGS_OF_OURS = -std=c++17 -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden -Isrc
+PG_CXXFLAGS = $(CXX_FLAGS_OF_OURS)
+SHLIB_LINK = -lstdc++ -lcrypto -Wl,--version-script=src/exports.map
+EXTRA_CLEAN = regression.diffs regression.out results test/isolation/results test/isolation/output_iso
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# The server's headers are not ours to warn about.
+override CPPFLAGS := $(patsubst -I$(includedir_server),-isystem $(includedir_server),$(patsubst -I$(includedir_internal),-isystem $(includedir_internal),$(CPPFLAGS)))
+
+# PGXS does not pass PG_CXXFLAGS on to the bitcode for the JIT.
+COMPILE.cxx.bc += $(CXX_FLAGS_OF_OURS)
+
+$(OBJS): $(wildcard src/core/*.h src/pg/*.h)
+people_os_spine.so: src/exports.map
+
+# For script/test, so that the lists live here alone.
+.PHONY: list-regress list-isolation
+list-regress:
+	@echo $(REGRESS)
+list-isolation:
+	@echo $(ISOLATION)

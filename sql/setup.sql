@@ -1,0 +1,14 @@
+-- What every other test starts from.
+CREATE EXTENSION people_os_spine;
+ALTER DATABASE contrib_regression SET people_os_spine.environment = 'test';
+\dx people_os_spine
+-- Columns, types, order, NOT NULL: the contract's table.
+SELECT attnum, attname, format_type(atttypid, atttypmod) AS type, attnotnull
+  FROM pg_attribute WHERE attrelid = 'spine.events'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT conname, contype, pg_get_constraintdef(oid) FROM pg_constraint
+ WHERE conrelid = 'spine.events'::regclass AND contype <> 'n' ORDER BY conname;
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'spine' ORDER BY indexname;
+SELECT tgname, tgenabled, pg_get_triggerdef(oid) FROM pg_trigger
+ WHERE tgrelid = 'spine.events'::regclass ORDER BY tgname;
+SELECT enum_range(NULL::spine.actor_type), enum_range(NULL::spine.environment), enum_range(NULL::spine.severity);
+SELECT 'critical'::spine.severity >= 'high' AS severity_is_ordered;

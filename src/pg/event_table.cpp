@@ -1,0 +1,470 @@
+#include "pg/event_table.h"
+
+#include "pg/compat.h"
+#include "pg/errors.h"
+
+extern "C" {
+#include <access/detoast.h>
+#include <access/genam.h>
+#include <access/htup_details.h>
+#include <access/relation.h>
+#include <access/xact.h>
+#include <catalog/namespace.h>
+#include <catalog/pg_am_d.h>
+#include <catalog/partition.h>
+#include <catalog/pg_enum.h>
+#include <catalog/pg_type.h>
+#include <utils/hsearch.h>
+#include <utils/inval.h>
+#include <utils/lsyscache.h>
+#include <utils/memutils.h>
+#include <utils/resowner.h>
+#include <utils/syscache.h>
+#include <utils/timestamp.h>
+#include <utils/xid8.h>
+}
+
+namespace spine {
+
+namespace {
+
+HTAB *tables;
+uint64 changes;  // counts invalidations, so that one that arrives during a build is not lost
+
+// Enum labels by value. An entry is never removed or moved, for events hold views of it.
+struct CachedLabel {
+  Oid value;
+  bool valid;
+  NameData label;
+};
+HTAB *labels;
+CachedLabel *recent_labels[16];  // by value too: what a hash table would find again for each column of each row
+
+// The type of each column; for the enums, its name in schema spine.
+constexpr Oid column_types[column_count] = {
+    UUIDOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, UUIDOID, InvalidOid, UUIDOID,
+    InvalidOid, TIMESTAMPTZOID, InvalidOid, JSONBOID, INT8OID, XID8OID, TEXTOID, BYTEAOID, BYTEAOID};
+
+int enum_index(Column column) {
+  switch (column) {
+    case Column::actor_type:
+      return 0;
+    case Column::environment:
+      return 1;
+    case Column::severity:
+      return 2;
+    default:
+      return -1;
+  }
+}
+
+// By Oid, for the life of the backend.
+HTAB *create_table(const char *name, Size entry_size) {
+  HASHCTL control{};
+  control.keysize = sizeof(Oid);
+  control.entrysize = entry_size;
+  control.hcxt = CacheMemoryContext;
+  return hash_create(name, 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void forget_table(Datum, Oid relid) {
+  changes++;
+  if (tables == nullptr) return;
+  if (OidIsValid(relid)) {
+    EventTable *table = static_cast<EventTable *>(hash_search(tables, &relid, HASH_FIND, nullptr));
+    if (table != nullptr) table->valid = false;
+    return;
+  }
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, tables);
+  while (EventTable *table = static_cast<EventTable *>(hash_seq_search(&all))) table->valid = false;
+}
+
+// A function or a type was changed: expressions that were prepared for a table may have its body or its
+// constraints in them.
+void forget_all_tables(Datum, int, uint32) { forget_table(static_cast<Datum>(0), InvalidOid); }
+
+void forget_labels(Datum, int, uint32) {
+  if (labels == nullptr) return;
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, labels);
+  while (CachedLabel *cached = static_cast<CachedLabel *>(hash_seq_search(&all))) cached->valid = false;
+}
+
+[[noreturn]] void bad_table(Relation relation, const char *why) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
+                  errmsg("table \"%s\" cannot carry events: %s", RelationGetRelationName(relation), why),
+                  errhint("Create it with CREATE TABLE … (LIKE spine.events INCLUDING ALL).")));
+}
+
+void check_column(Relation relation, const EventTable *table, int c, Form_pg_attribute attribute) {
+  int e = enum_index(static_cast<Column>(c));
+  bool fits = e < 0 ? attribute->atttypid == column_types[c]
+                    : attribute->atttypid == table->enum_type[e] && get_typtype(attribute->atttypid) == TYPTYPE_ENUM;
+  if (attribute->attgenerated != '\0')
+    bad_table(relation, psprintf("its column \"%s\" is generated", column_names[c]));
+  if (!fits)
+    bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
+}
+
+Oid find_sequence_index(Relation relation, const EventTable *table) {
+  Oid found = InvalidOid;
+  List *indexes = RelationGetIndexList(relation);
+  ListCell *cell;
+  foreach (cell, indexes) {
+    Oid oid = lfirst_oid(cell);
+    Relation index = index_open(oid, AccessShareLock);
+    Form_pg_index form = index->rd_index;
+    if (form->indisunique && form->indisvalid && form->indnkeyatts == 2 && index->rd_rel->relam == BTREE_AM_OID &&
+        form->indkey.values[0] == table->attnum[static_cast<int>(Column::organization_id)] &&
+        form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[1] == 0 &&
+        RelationGetIndexPredicate(index) == NIL)
+      found = oid;
+    index_close(index, AccessShareLock);
+    if (OidIsValid(found)) break;
+  }
+  list_free(indexes);
+  return found;
+}
+
+void build(Relation relation, EventTable *table) {
+  TupleDesc shape = RelationGetDescr(relation);
+  Oid schema = get_namespace_oid("spine", false);
+  const char *enums[] = {"actor_type", "environment", "severity"};
+  for (int e = 0; e < 3; e++)
+    table->enum_type[e] = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(enums[e]), ObjectIdGetDatum(schema));
+
+  if (table->attributes != nullptr) pfree(table->attributes);
+  table->attributes = nullptr;
+  table->attributes = static_cast<EventTable::Attribute *>(
+      MemoryContextAlloc(CacheMemoryContext, sizeof(EventTable::Attribute) * static_cast<size_t>(shape->natts)));
+  table->natts = shape->natts;
+  memset(table->attnum, 0, sizeof table->attnum);
+  for (int i = 0; i < shape->natts; i++) {
+    Form_pg_attribute attribute = TupleDescAttr(shape, i);
+    EventTable::Attribute *out = &table->attributes[i];
+    out->length = attribute->attlen;
+    out->align = attribute->attalign;
+    out->column = -1;
+    if (attribute->attisdropped) continue;
+    for (int c = 0; c < column_count; c++) {
+      if (strcmp(NameStr(attribute->attname), column_names[c]) != 0) continue;
+      check_column(relation, table, c, attribute);
+      out->column = static_cast<int8>(c);
+      table->attnum[c] = static_cast<AttrNumber>(i + 1);
+    }
+  }
+  for (int c = 0; c < column_count; c++)
+    if (table->attnum[c] == 0) bad_table(relation, psprintf("it has no column \"%s\"", column_names[c]));
+
+  table->root = table->relid;
+  if (relation->rd_rel->relispartition) {
+    List *ancestors = get_partition_ancestors(table->relid);
+    table->root = llast_oid(ancestors);
+    list_free(ancestors);
+  }
+  table->sequence_index = find_sequence_index(relation, table);
+}
+
+// One column's bytes, already known to lie inside the tuple. False: not of the column's form.
+bool take(Event *event, Column column, const char *p) {
+  int64 number;
+  Oid oid;
+  auto uuid = [&](Uuid *out) { memcpy(out->data(), p, out->size()); };
+  auto label = [&](std::string_view *out) {
+    memcpy(&oid, p, sizeof oid);
+    const char *text = enum_label(oid);
+    if (text == nullptr) return false;
+    *out = text;
+    return true;
+  };
+  switch (column) {
+    case Column::id:
+      uuid(&event->id);
+      break;
+    case Column::entity_id:
+      uuid(&event->entity_id);
+      break;
+    case Column::actor_id:
+      uuid(&event->actor_id);
+      break;
+    case Column::organization_id:
+      uuid(&event->organization_id);
+      break;
+    case Column::event_type:
+      event->event_type = text_view(p);
+      break;
+    case Column::domain:
+      event->domain = text_view(p);
+      break;
+    case Column::entity_type:
+      event->entity_type = text_view(p);
+      break;
+    case Column::action:
+      event->action = text_view(p);
+      break;
+    case Column::recorded_by:
+      event->recorded_by = text_view(p);
+      break;
+    case Column::actor_type:
+      if (!label(&event->actor_type)) return false;
+      break;
+    case Column::environment:
+      if (!label(&event->environment)) return false;
+      break;
+    case Column::severity:
+      if (!label(&event->severity)) return false;
+      break;
+    case Column::timestamp:
+      memcpy(&number, p, sizeof number);
+      event->timestamp = unix_time(number);
+      break;
+    case Column::sequence:
+      memcpy(&event->sequence, p, sizeof event->sequence);
+      break;
+    case Column::transaction_id:
+      memcpy(&event->transaction_id, p, sizeof event->transaction_id);
+      break;
+    case Column::payload:
+      event->payload = bytes_view(p);
+      break;
+    case Column::previous_hash:
+      event->previous_hash = bytes_view(p);
+      break;
+    case Column::event_hash:
+      event->event_hash = bytes_view(p);
+      break;
+  }
+  event->present |= bit(column);
+  return true;
+}
+
+// Fetches what lies out of line or compressed. A subtransaction, so that a damaged value is a finding and
+// not the end of the caller's work; parallel processes may begin none, and whoever started them tries again alone.
+const char *fetch(Relation relation, const char *value, const char **why) {
+  const varlena *stored = reinterpret_cast<const varlena *>(value);
+  if (VARATT_IS_EXTERNAL(stored)) {
+    varatt_external pointer;
+    VARATT_EXTERNAL_GET_POINTER(pointer, stored);
+    if (pointer.va_toastrelid != relation->rd_rel->reltoastrelid || pointer.va_rawsize < VARHDRSZ ||
+        static_cast<Size>(pointer.va_rawsize) > MaxAllocSize) {
+      *why = "its pointer to an out-of-line value is damaged";
+      return nullptr;
+    }
+  }
+  if (IsInParallelMode()) return reinterpret_cast<const char *>(detoast_attr(const_cast<varlena *>(stored)));
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  const char *volatile fetched = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  PG_TRY();
+  {
+    fetched = reinterpret_cast<const char *>(detoast_attr(const_cast<varlena *>(stored)));
+    ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    ErrorData *error = CopyErrorData();
+    FlushErrorState();
+    // First of all, or an error that goes on would leave the session inside of it.
+    RollbackAndReleaseCurrentSubTransaction();
+    // Damaged data raises internal errors. All else, from a timeout to a full disk, is no finding.
+    if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR)) ReThrowError(error);
+    *why = error->message;
+    fetched = nullptr;
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  return fetched;
+}
+
+}  // namespace
+
+const EventTable *event_table(Relation relation) {
+  if (tables == nullptr) tables = create_table("people_os_spine tables", sizeof(EventTable));
+  Oid relid = RelationGetRelid(relation);
+  static EventTable *last;  // rows come in runs, each of one table
+  if (last != nullptr && last->relid == relid && last->valid) return last;
+  bool found;
+  EventTable *table = static_cast<EventTable *>(hash_search(tables, &relid, HASH_ENTER, &found));
+  if (!found) {
+    table->valid = false;
+    table->attributes = nullptr;
+  }
+  // What was built while something changed is built again: a few times at most, for where caches are discarded
+  // for the sake of testing it always has.
+  for (int i = 0; !table->valid && i < 4; i++) {
+    uint64 before = changes;
+    build(relation, table);
+    table->version = before;
+    table->valid = changes == before;
+  }
+  last = table;
+  return table;
+}
+
+void report_no_index(Relation relation) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
+                  errmsg("table \"%s\" has no unique index on (organization_id, sequence)", RelationGetRelationName(relation)),
+                  errhint("Create one: the events of a chain, and its end, are found in it.")));
+}
+
+Oid events_relid() {
+  Oid schema = get_namespace_oid("spine", true);
+  Oid relid = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;
+  if (!OidIsValid(relid))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"spine.events\" does not exist"),
+                    errhint("CREATE EXTENSION people_os_spine makes it; if it was renamed or moved, put it back.")));
+  return relid;
+}
+
+void event_of_values(const EventValues &values, Event *event) {
+  event->present = 0;
+  for (int c = 0; c < column_count; c++) {
+    if (values.null[c]) continue;
+    Datum datum = values.value[c];
+    Column column = static_cast<Column>(c);
+    Oid oid;
+    int64 number;
+    const char *p;
+    switch (column) {
+      case Column::actor_type:
+      case Column::environment:
+      case Column::severity:
+        oid = DatumGetObjectId(datum);
+        p = reinterpret_cast<const char *>(&oid);
+        break;
+      case Column::timestamp:
+      case Column::sequence:
+      case Column::transaction_id:
+        number = DatumGetInt64(datum);
+        p = reinterpret_cast<const char *>(&number);
+        break;
+      case Column::id:
+      case Column::entity_id:
+      case Column::actor_id:
+      case Column::organization_id:
+        p = reinterpret_cast<const char *>(DatumGetUUIDP(datum));
+        break;
+      default:
+        p = reinterpret_cast<const char *>(PG_DETOAST_DATUM_PACKED(datum));
+        break;
+    }
+    if (!take(event, column, p))
+      ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                      errmsg("column \"%s\" holds no label of its enum", column_names[c]),
+                      errhint("The labels are those that psql lists with \\dT+ spine.*.")));
+  }
+}
+
+bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
+                    Event *event, const char **why) {
+  event->present = 0;
+  *why = "its header is damaged";
+  if (size < SizeofHeapTupleHeader) return false;
+  int natts = HeapTupleHeaderGetNatts(data);
+  bool has_nulls = data->t_infomask & HEAP_HASNULL;
+  size_t header = MAXALIGN(SizeofHeapTupleHeader + (has_nulls ? BITMAPLEN(natts) : 0));
+  if (natts > table->natts || data->t_hoff != header || header > size) return false;
+
+  const char *p = reinterpret_cast<const char *>(data) + header;
+  size_t left = size - header;
+  size_t at = 0;
+  const char *elsewhere[column_count];
+  uint32 to_fetch = 0;
+  bool bad_label = false;
+  *why = "a column runs past the end of the row";
+  for (int i = 0; i < natts && wanted != 0; i++) {
+    if (has_nulls && att_isnull(i, data->t_bits)) continue;
+    const EventTable::Attribute &attribute = table->attributes[i];
+    size_t length;
+    bool plain = true;
+    if (attribute.length == -1) {
+      if (at >= left) return false;
+      if (p[at] == 0) at = att_align_nominal(at, attribute.align);  // a zero byte can only be padding
+      if (at >= left) return false;
+      const char *value = p + at;
+      if (VARATT_IS_1B_E(value)) {
+        if (left - at < VARHDRSZ_EXTERNAL || VARTAG_1B_E(value) != VARTAG_ONDISK) return false;
+        length = VARHDRSZ_EXTERNAL + sizeof(varatt_external);
+        plain = false;
+      } else if (VARATT_IS_1B(value)) {
+        length = VARSIZE_1B(value);
+      } else {
+        if (left - at < VARHDRSZ || att_align_nominal(at, attribute.align) != at) return false;
+        length = VARSIZE_4B(value);
+        if (length < VARHDRSZ) return false;
+        plain = VARATT_IS_4B_U(value);
+        if (!plain && length < VARHDRSZ_COMPRESSED) return false;
+      }
+    } else {
+      at = att_align_nominal(at, attribute.align);
+      length = static_cast<size_t>(attribute.length);
+    }
+    if (at > left || length > left - at) return false;
+    if (attribute.column >= 0 && (wanted & (uint32_t{1} << attribute.column))) {
+      uint32 this_bit = uint32_t{1} << attribute.column;
+      wanted &= ~this_bit;
+      if (!plain) {
+        elsewhere[attribute.column] = p + at;
+        to_fetch |= this_bit;
+      } else if (!take(event, static_cast<Column>(attribute.column), p + at)) {
+        bad_label = true;  // said at the end, for the columns behind it say whose row it is
+      }
+    }
+    at += length;
+  }
+  for (int c = 0; to_fetch != 0; c++) {
+    if (!(to_fetch & (uint32_t{1} << c))) continue;
+    to_fetch &= ~(uint32_t{1} << c);
+    const char *value = fetch(relation, elsewhere[c], why);
+    if (value == nullptr) return false;
+    take(event, static_cast<Column>(c), value);
+  }
+  if (bad_label) *why = "an enum has a value that is none of its labels";
+  return !bad_label;
+}
+
+const char *enum_label(Oid value) {
+  CachedLabel *&recent = recent_labels[value % lengthof(recent_labels)];
+  if (recent != nullptr && recent->value == value && recent->valid) return NameStr(recent->label);
+  if (labels == nullptr) labels = create_table("people_os_spine labels", sizeof(CachedLabel));
+  CachedLabel *cached = static_cast<CachedLabel *>(hash_search(labels, &value, HASH_FIND, nullptr));
+  if (cached != nullptr && cached->valid) {
+    recent = cached;
+    return NameStr(cached->label);
+  }
+  HeapTuple tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(value));
+  if (!HeapTupleIsValid(tuple)) return nullptr;
+  cached = static_cast<CachedLabel *>(hash_search(labels, &value, HASH_ENTER, nullptr));
+  cached->label = (reinterpret_cast<Form_pg_enum>(GETSTRUCT(tuple)))->enumlabel;
+  cached->valid = true;
+  recent = cached;
+  ReleaseSysCache(tuple);
+  return NameStr(cached->label);
+}
+
+Oid enum_value(Oid type, std::string_view label) {
+  NameData name;
+  if (label.size() < NAMEDATALEN) {
+    memset(&name, 0, sizeof name);
+    memcpy(name.data, label.data(), label.size());
+    Oid value = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type), NameGetDatum(&name));
+    if (OidIsValid(value)) return value;
+  }
+  ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                  errmsg("\"%s\" is no value of %s", clipped(label), format_type_be(type)),
+                  errhint("Take one of the labels that psql lists with \\dT+ spine.*.")));
+}
+
+void watch_catalog_changes() {
+  CacheRegisterRelcacheCallback(forget_table, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(PROCOID, forget_all_tables, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(TYPEOID, forget_all_tables, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(ENUMOID, forget_labels, static_cast<Datum>(0));
+}
+
+}  // namespace spine

@@ -1,0 +1,32 @@
+// The module: magic block, start-up, and what lives as long as the backend.
+#include "pg/chain.h"
+#include "pg/durability.h"
+#include "pg/errors.h"
+#include "pg/pending.h"
+#include "pg/settings.h"
+
+extern "C" {
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+}
+
+namespace spine {
+
+Hasher &hasher() {
+  static Hasher *only = nullptr;
+  if (only == nullptr) only = Hasher::create().release();
+  if (only == nullptr) report(Status::out_of_memory, "events");
+  return *only;
+}
+
+}  // namespace spine
+
+extern "C" void _PG_init(void) {
+  spine::define_settings();
+  spine::watch_catalog_changes();
+  // Callbacks run last-registered first: what is pending is chained while the chains' own state is still there.
+  spine::watch_transactions();
+  spine::watch_releases();
+  spine::watch_commits();
+}

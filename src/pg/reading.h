@@ -1,0 +1,45 @@
+// What functions that read events have in common.
+#pragma once
+
+#include "pg/durability.h"
+#include "pg/pg.h"
+
+extern "C" {
+#include <access/htup.h>
+#include <executor/tuptable.h>
+#include <utils/snapshot.h>
+}
+
+namespace spine {
+
+// A snapshot of now, whatever the transaction's own is: under REPEATABLE READ that one would show event 2 without 1.
+//
+// A scan under a snapshot of that kind in a serializable transaction takes predicate locks, which would make
+// emitters fail to serialize. There the scan sees what is committed, and the snapshot is applied to each row.
+class FreshRead {
+ public:
+  void begin();
+  // In a parallel worker: the same read as another process began.
+  void begin_shared(Snapshot snapshot);
+  // Whether scan_snapshot alone decides what is read, so that other processes can read under it too.
+  bool can_be_shared() const { return !filtered_; }
+  Snapshot scan_snapshot() const;
+  // Whether a row that the scan returned, in a slot of its table, is part of the read; those that are count for
+  // end().
+  bool sees(const TupleTableSlot *slot, HeapTuple tuple);
+  // Waits until what was read is durable, as durability.h says.
+  void end();
+  // In a parallel worker: leaves the waiting to the process that takes its guard.
+  void end_shared();
+  ReadGuard &guard() { return guard_; }
+
+ private:
+  Snapshot snapshot_;
+  bool filtered_;
+  ReadGuard guard_;
+};
+
+// Raises 42501 where the current role may not read every row of the table.
+void require_reading_all(Oid relid);
+
+}  // namespace spine
