@@ -1,0 +1,323 @@
+# What the TAP tests share: a cluster with the extension in it, and a second opinion on every chain.
+#
+# The model below is written from the contract and shares no code with the extension: it reads the rows,
+# builds each document, hashes it with Perl's SHA-256 and applies the link rule. Only a payload's canonical
+# form is taken from spine.canonical_json, which the vectors cover.
+package Spine;
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(sha256_hex);
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_refused is_allowed
+  rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive ZERO_HASH);
+
+use constant ZERO_HASH => '0' x 64;
+
+# A started cluster whose database postgres has the extension.
+sub spine_node
+{
+	my ($name, %init) = @_;
+	my $conf = delete $init{conf} // '';
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ], %init);
+	$node->append_conf('postgresql.conf', "autovacuum = off\n$conf");
+	$node->start;
+	spine_database($node, 'postgres');
+	return $node;
+}
+
+# Puts the extension into a database, and says which environment that is.
+sub spine_database
+{
+	my ($node, $db) = @_;
+	$node->safe_psql($db,
+		"CREATE EXTENSION people_os_spine; ALTER DATABASE $db SET people_os_spine.environment = 'test'");
+	return;
+}
+
+# The uuid of the tests' organization number $n.
+sub org
+{
+	my ($n) = @_;
+	return sprintf '00000000-0000-4000-8000-%012d', $n;
+}
+
+# Emits events 1 .. $count of each of these organizations, interleaved.
+sub emit_chain
+{
+	my ($node, $count, @orgs) = @_;
+	my $list = join ',', map { "'$_'" } @orgs;
+	$node->safe_psql('postgres', <<SQL);
+SELECT count(spine.emit_event('hcm.employee.created', entity_id => '00000000-0000-4000-8000-0000000000e1',
+         actor_id => '00000000-0000-4000-8000-0000000000a1', organization_id => o, payload => jsonb_build_object('n', n)))
+  FROM generate_series(1, $count) n, unnest(ARRAY[$list]::uuid[]) o
+SQL
+	return;
+}
+
+# Runs SQL as a role (default: the superuser); answers SQLSTATE ('' where all went well), output and messages.
+sub run_sql
+{
+	my ($node, $db, $sql, %opt) = @_;
+	my $connstr = $node->connstr($db);
+	$connstr .= " user=$opt{role}" if defined $opt{role};
+	my ($rc, $out, $err) = $node->psql($db, $sql, connstr => $connstr,
+		extra_params => [ '-v', 'VERBOSITY=verbose', @{ $opt{params} // [] } ]);
+	my ($state) = $err =~ /(?:ERROR|FATAL):  ([0-9A-Z]{5}):/;
+	$state //= $rc == 0 ? '' : "psql $rc";
+	return ($state, $out, $err);
+}
+
+sub sqlstate
+{
+	my ($state) = run_sql(@_);
+	return $state;
+}
+
+sub is_refused
+{
+	my ($node, $db, $sql, $expected, $name, %opt) = @_;
+	my ($state, undef, $err) = run_sql($node, $db, $sql, %opt);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $ok = is($state, $expected, "$name: $expected");
+	diag("$sql\n$err") unless $ok;
+	if ($ok && $opt{hint}) { like($err, qr/^HINT:  .*$opt{hint}/m, "$name: the hint") }
+	return $ok;
+}
+
+sub is_allowed
+{
+	my ($node, $db, $sql, $name, %opt) = @_;
+	my ($state, $out, $err) = run_sql($node, $db, $sql, %opt);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($state, '', $name) or diag("$sql\n$err");
+	return $out;
+}
+
+my @columns = qw(id event_type domain entity_type entity_id action actor_id actor_type organization_id environment
+  timestamp severity payload sequence transaction_id recorded_by previous_hash event_hash);
+
+# SHA-256 of the document of a row as rows_of gives it, in hex.
+sub digest_of
+{
+	my ($row) = @_;
+	my @members;
+	foreach my $c (sort grep { $_ ne 'event_hash' } @columns)
+	{
+		next unless defined $row->{$c};
+		my $bare = $c eq 'sequence' || $c eq 'payload';
+		push @members, $bare ? qq("$c":$row->{$c}) : qq("$c":"$row->{$c}");
+	}
+	return sha256_hex('{' . join(',', @members) . '}');
+}
+
+# The rows of spine.events, columns as text in the form that is hashed; NULL is undef.
+sub rows_of
+{
+	my ($node, $where, $db) = @_;
+	$where //= 'true';
+	my $out = '';
+	my $err = '';
+	my $rc = $node->psql($db // 'postgres', <<SQL, stdout => \$out, stderr => \$err, extra_params => [ '-F', "\x1f", '-P', 'null=\\N' ]);
+SELECT id, event_type, domain, entity_type, entity_id, action, actor_id, actor_type, organization_id, environment,
+       to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), severity, spine.canonical_json(payload),
+       sequence, transaction_id, recorded_by, encode(previous_hash, 'hex'), encode(event_hash, 'hex'), ctid
+  FROM spine.events WHERE $where
+SQL
+	die "reading the events: $err" unless $rc == 0;
+	my @rows;
+	foreach my $line (split /\n/, $out)
+	{
+		my %row;
+		@row{ @columns, 'ctid' } = map { $_ eq '\\N' ? undef : $_ } split /\x1f/, $line, -1;
+		push @rows, \%row;
+	}
+	return \@rows;
+}
+
+my %kind_order = (
+	content_altered  => 0, link_broken    => 1, event_missing => 2,
+	event_duplicated => 3, order_violated => 4, malformed     => 5);
+
+# What must be reported of these rows: [organization, sequence, event_id, fault, expected, found], '-' for NULL.
+sub model_faults
+{
+	my ($rows, %arg) = @_;
+	my $from = $arg{from} // 1;
+	my $to   = $arg{to}   // 9223372036854775807;
+	my (@faults, %chain, %beyond);
+	foreach my $r (@$rows)
+	{
+		my ($o, $s) = @$r{qw(organization_id sequence)};
+		next if defined $arg{org} && defined $o && $o ne $arg{org};
+		if (!defined $o || !defined $s)
+		{
+			push @faults, [ '-', '-', $r->{id} // '-', 'malformed', '-', '-' ];
+			next;
+		}
+		if ($s > $to) { $beyond{$o} = 1; next }
+		next if $from > 1 && $s < $from - 1;
+		if ($from == 1 || $s >= $from)
+		{
+			my $digest = digest_of($r);
+			push @faults, [ $o, $s, $r->{id} // '-', 'content_altered', $digest, $r->{event_hash} // '-' ]
+			  if ($r->{event_hash} // '') ne $digest;
+			my $joined = join '.', map { $_ // '' } @$r{qw(domain entity_type action)};
+			push @faults, [ $o, $s, $r->{id} // '-', 'malformed', '-', '-' ] if $joined ne ($r->{event_type} // '');
+		}
+		next if grep { !defined $r->{$_} } qw(id timestamp previous_hash event_hash);
+		push @{ $chain{$o} }, $r;
+	}
+	foreach my $o (keys %{ { %chain, %beyond } })
+	{
+		my $start = $from > 1 ? $from - 1 : 1;
+		my $next  = $start;
+		my (@before, @group);
+		my $at = undef;
+		foreach my $r (sort { $a->{sequence} <=> $b->{sequence} || $a->{id} cmp $b->{id} } @{ $chain{$o} // [] })
+		{
+			my ($s, $id) = @$r{qw(sequence id)};
+			if ($s < 1) { push @faults, [ $o, $s, $id, 'malformed', '-', '-' ]; next }
+			if (defined $at && $s == $at)
+			{
+				push @faults, [ $o, $s, $id, 'event_duplicated', '-', '-' ] if $s >= $from;
+			}
+			else
+			{
+				if ($s > $next)
+				{
+					push @faults, [ $o, $next, '-', 'event_missing', $r->{previous_hash}, '-' ];
+					@before = ();
+				}
+				else { @before = @group }
+				@group = ();
+				$at    = $s;
+			}
+			push @group, $r;
+			$next = $s + 1;
+			next if $s < $from;
+			if ($s == 1)
+			{
+				push @faults, [ $o, $s, $id, 'link_broken', ZERO_HASH, $r->{previous_hash} ]
+				  if $r->{previous_hash} ne ZERO_HASH;
+				next;
+			}
+			next unless @before;
+			push @faults, [ $o, $s, $id, 'link_broken', $before[0]{event_hash}, $r->{previous_hash} ]
+			  unless grep { $_->{event_hash} eq $r->{previous_hash} } @before;
+			my ($earliest) = sort map { $_->{timestamp} } @before;
+			push @faults, [ $o, $s, $id, 'order_violated', '-', '-' ] if $r->{timestamp} lt $earliest;
+		}
+		push @faults, [ $o, $next, '-', 'event_missing', '-', '-' ] if $beyond{$o} && $next <= $to;
+	}
+	# The rows that cannot say whose they are come last.
+	my $place = sub { $_[0][0] eq '-' ? 'g' : $_[0][0] };
+	return [
+		sort {
+			     $place->($a) cmp $place->($b)
+			  || ($a->[1] eq '-' ? 0 : $a->[1] <=> $b->[1])
+			  || $kind_order{ $a->[3] } <=> $kind_order{ $b->[3] }
+			  || $a->[2] cmp $b->[2]
+		} @faults ];
+}
+
+sub arguments
+{
+	my (%arg) = @_;
+	return join ', ', map { defined $_ ? "'$_'" : 'NULL' } @arg{qw(org from to)};
+}
+
+# find_chain_faults as lists of [organization, sequence, event_id, fault, expected, found, detail], in its order.
+sub faults_of
+{
+	my ($node, %arg) = @_;
+	my $settings = $arg{settings} // '';
+	my $out = $node->safe_psql($arg{db} // 'postgres', $settings . <<"SQL");
+SELECT coalesce(organization_id::text, '-'), coalesce(sequence::text, '-'), coalesce(event_id::text, '-'), fault,
+       coalesce(encode(expected, 'hex'), '-'), coalesce(encode(found, 'hex'), '-'), detail
+  FROM spine.find_chain_faults(@{[ arguments(%arg) ]})
+SQL
+	return [ map { [ split /\|/, $_, -1 ] } split /\n/, $out ];
+}
+
+sub summaries_of
+{
+	my ($node, %arg) = @_;
+	my $settings = $arg{settings} // '';
+	my $out = $node->safe_psql($arg{db} // 'postgres', $settings . <<"SQL");
+SELECT coalesce(organization_id::text, '-'), coalesce(intact::text, '-'), events, coalesce(first_sequence::text, '-'),
+       coalesce(last_sequence::text, '-'), coalesce(encode(head_hash, 'hex'), '-'), faults,
+       coalesce(first_fault_sequence::text, '-'), coalesce(first_fault, '-')
+  FROM spine.verify_chain(@{[ arguments(%arg) ]})
+SQL
+	return [ split /\n/, $out ];
+}
+
+# What verify_chain must say of intact, faults and the first one, given a list of faults, by organization.
+sub summaries_from
+{
+	my ($faults) = @_;
+	my %summary;
+	foreach my $f (@$faults)
+	{
+		my $s = $summary{ $f->[0] } //= { faults => 0, sequence => $f->[1], fault => $f->[3] };
+		$s->{faults}++;
+	}
+	return \%summary;
+}
+
+# One test: find_chain_faults says what the model says, in all columns but the detail, and verify_chain agrees.
+sub agrees_with_model
+{
+	my ($node, $rows, $name, %arg) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $want  = model_faults($rows, %arg);
+	my $got   = faults_of($node, %arg);
+	my @lines = map { join '|', @$_[ 0 .. 5 ] } @$got;
+	my @wrong;
+	my @expected = map { join '|', @$_ } @$want;
+	if (join("\n", @lines) ne join("\n", @expected))
+	{
+		my (%got, %want);
+		$got{$_}++  foreach @lines;
+		$want{$_}++ foreach @expected;
+		push @wrong, map { "not reported: $_" } grep { $want{$_} > ($got{$_} // 0) } sort keys %want;
+		push @wrong, map { "reported: $_" } grep { $got{$_} > ($want{$_} // 0) } sort keys %got;
+		push @wrong, 'the order differs' unless @wrong;
+	}
+	push @wrong, 'a fault without a detail' if grep { $_->[6] eq '' } @$got;
+	my $by_org = summaries_from($want);
+	my %seen;
+	foreach my $line (@{ summaries_of($node, %arg) })
+	{
+		my ($o, $intact, undef, undef, undef, undef, $count, $sequence, $fault) = split /\|/, $line, -1;
+		my $s = $by_org->{$o};
+		$seen{$o} = 1;
+		my $ok = $s
+		  ? $intact eq 'false' && $count == $s->{faults} && $sequence eq $s->{sequence} && $fault eq $s->{fault}
+		  : $intact ne 'false' && $count == 0 && $sequence eq '-' && $fault eq '-';
+		push @wrong, "verify_chain says $line" unless $ok;
+	}
+	foreach my $o (keys %$by_org) { push @wrong, "verify_chain leaves out $o" unless $seen{$o} }
+	ok(!@wrong, $name) or diag(join "\n", @wrong);
+	return $got;
+}
+
+# The server that ran before still runs, and none of its processes crashed.
+sub alive
+{
+	my ($node, $pid, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $log = slurp_file($node->logfile);
+	my ($now) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my $sound = $log !~ /terminated by signal|PANIC:|server process .* exited with exit code/;
+	return ok($now == $pid && $sound && $node->safe_psql('postgres', 'SELECT 1') eq '1', $name);
+}
+
+1;

@@ -1,0 +1,219 @@
+# Who may do what: app has EXECUTE on emit_event and nothing else, writer is in pg_write_all_data, direct may INSERT.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Spine;
+
+my $node = spine_node('privileges');
+my $o    = org(1);
+my $arguments = "'a.b.c', entity_id => '$o', actor_id => '$o', organization_id => '$o'";
+my $emit = "SELECT spine.emit_event($arguments)";
+my $all  = 'text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment';
+$node->safe_psql('postgres', <<SQL);
+CREATE ROLE nobody LOGIN; CREATE ROLE app LOGIN; CREATE ROLE app2 LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE direct LOGIN; CREATE ROLE auditor LOGIN;
+GRANT USAGE ON SCHEMA spine TO app, app2, direct, auditor;
+GRANT EXECUTE ON FUNCTION spine.emit_event($all) TO app, app2;
+GRANT pg_write_all_data, pg_read_all_data TO writer;
+GRANT USAGE ON SCHEMA spine TO writer;
+GRANT INSERT ON spine.events TO direct;
+GRANT SELECT ON spine.events TO auditor;
+GRANT EXECUTE ON FUNCTION spine.verify_chain(uuid, bigint, bigint), spine.find_chain_faults(uuid, bigint, bigint) TO auditor;
+GRANT CREATE, USAGE ON SCHEMA public TO app; GRANT TEMPORARY ON DATABASE postgres TO app;
+SQL
+
+# Nobody
+is_refused($node, 'postgres', $emit, '42501', 'a role without a grant does not emit', role => 'nobody');
+is_refused($node, 'postgres', 'SELECT count(*) FROM spine.events', '42501', 'nor read', role => 'nobody');
+is_refused($node, 'postgres', q(SELECT 'low'::spine.severity), '42501', 'nor name a type', role => 'nobody');
+
+# app
+is_allowed($node, 'postgres', $emit, 'app emits', role => 'app');
+my %denied = (
+	read                => 'SELECT count(*) FROM spine.events',
+	insert              => "INSERT INTO spine.events (event_type, entity_id, actor_id, organization_id) VALUES ('a.b.c', '$o', '$o', '$o')",
+	update              => 'UPDATE spine.events SET sequence = 1',
+	delete              => 'DELETE FROM spine.events',
+	truncate            => 'TRUNCATE spine.events',
+	copy                => 'COPY spine.events TO STDOUT',
+	lock                => 'BEGIN; LOCK TABLE spine.events IN SHARE MODE',
+	verify              => 'SELECT spine.verify_chain()',
+	'find faults'       => 'SELECT spine.find_chain_faults()',
+	'emit in batches'   => "SELECT spine.emit_events('[]')",
+	'canonical json'    => "SELECT spine.canonical_json('{}')",
+	'canonical event'   => q(SELECT spine.canonical_event(jsonb_populate_record(NULL::spine.events, '{}'))),
+	digest              => q(SELECT spine.event_digest(jsonb_populate_record(NULL::spine.events, '{}'))),
+	'entity uuid'       => "SELECT spine.entity_uuid('a', 'b', 'c')",
+	'create there'      => 'CREATE TABLE spine.t ()',
+	'attach the chain'  => 'CREATE TEMP TABLE t (LIKE pg_class); CREATE TRIGGER z BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION spine.chain_event()',
+	'attach the guard'  => 'CREATE TEMP TABLE t (LIKE pg_class); CREATE TRIGGER z BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION spine.refuse_change()',
+	'refer to it'       => 'CREATE TABLE t (id uuid REFERENCES spine.events)',
+	'trigger on it'     => 'CREATE TRIGGER z BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+	'disable triggers'  => 'ALTER TABLE spine.events DISABLE TRIGGER ALL',
+	'set environment'   => "SET people_os_spine.environment = 'dev'",
+	'set payload size'  => 'SET people_os_spine.max_payload_size = 1024',
+	'set durability'    => 'SET people_os_spine.require_durable_commit = off',
+	'replication role'  => 'SET session_replication_role = replica');
+is_refused($node, 'postgres', "$emit; $denied{$_}", '42501', "app does not: $_", role => 'app') foreach sort keys %denied;
+is_allowed($node, 'postgres', 'SELECT count(*) FROM spine.verify_chain()', 'auditor verifies', role => 'auditor');
+is_refused($node, 'postgres', $emit, '42501', 'auditor does not emit', role => 'auditor');
+$node->safe_psql('postgres', 'REVOKE SELECT ON spine.events FROM auditor');
+is_refused($node, 'postgres', "SELECT * FROM spine.$_()", '42501', "$_ needs SELECT on the table", role => 'auditor', hint => 'GRANT SELECT')
+  foreach qw(verify_chain find_chain_faults);
+$node->safe_psql('postgres', 'GRANT SELECT ON spine.events TO auditor');
+$node->safe_psql('postgres', 'ALTER TABLE spine.events ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON spine.events FOR SELECT TO auditor USING (false)');
+is_refused($node, 'postgres', 'SELECT * FROM spine.verify_chain()', '42501', 'behind row security no verification that would call a part the whole', role => 'auditor');
+$node->safe_psql('postgres', 'DROP POLICY none ON spine.events; ALTER TABLE spine.events DISABLE ROW LEVEL SECURITY');
+
+# Nothing is granted to PUBLIC. A table's row type and array types carry no right of their own.
+is($node->safe_psql('postgres', <<'SQL'), '', 'the catalog shows no right of PUBLIC');
+SELECT 'schema ' || n.oid::regnamespace || ' ' || a.privilege_type FROM pg_namespace n,
+       aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a WHERE n.nspname = 'spine' AND a.grantee = 0
+UNION ALL SELECT 'function ' || p.oid::regprocedure || ' ' || a.privilege_type FROM pg_proc p,
+       aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE p.pronamespace = 'spine'::regnamespace AND a.grantee = 0
+UNION ALL SELECT 'relation ' || c.oid::regclass || ' ' || a.privilege_type FROM pg_class c,
+       aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a WHERE c.relnamespace = 'spine'::regnamespace AND c.relkind <> 'i' AND a.grantee = 0
+UNION ALL SELECT 'column ' || t.attrelid::regclass || '.' || t.attname || ' ' || a.privilege_type FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid,
+       aclexplode(t.attacl) a WHERE c.relnamespace = 'spine'::regnamespace AND a.grantee = 0
+UNION ALL SELECT 'type ' || t.oid::regtype || ' ' || a.privilege_type FROM pg_type t,
+       aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) a WHERE t.typnamespace = 'spine'::regnamespace AND t.typrelid = 0 AND t.typelem = 0 AND a.grantee = 0
+SQL
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_proc WHERE pronamespace = 'spine'::regnamespace AND prosecdef"), 0, 'no function of the spine has its owner\'s rights');
+
+# recorded_by
+sub recorded { return $node->safe_psql('postgres', "SELECT recorded_by FROM spine.events WHERE action = '$_[0]'") }
+$node->safe_psql('postgres', <<SQL);
+GRANT app2 TO app;
+CREATE FUNCTION public.as_owner() RETURNS uuid LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  RETURN spine.emit_event('a.b.definer', entity_id => '$o', actor_id => '$o', organization_id => '$o');
+GRANT EXECUTE ON FUNCTION public.as_owner() TO app;
+SQL
+is_allowed($node, 'postgres', "SET ROLE app2; SELECT spine.emit_event('a.b.setrole', entity_id => '$o', actor_id => '$o', organization_id => '$o')", 'emit after SET ROLE', role => 'app');
+is(recorded('setrole'), 'app', 'recorded_by is the session\'s user after SET ROLE');
+is_allowed($node, 'postgres', 'SELECT public.as_owner()', 'emit inside SECURITY DEFINER', role => 'app');
+is(recorded('definer'), 'app', 'and inside SECURITY DEFINER');
+is_allowed($node, 'postgres', "SET SESSION AUTHORIZATION app; SET SESSION AUTHORIZATION DEFAULT; SET ROLE app; SELECT spine.emit_event('a.b.super', entity_id => '$o', actor_id => '$o', organization_id => '$o')", 'a superuser as app');
+isnt(recorded('super'), 'app', 'a superuser in another role is told apart');
+is_refused($node, 'postgres', "SET SESSION AUTHORIZATION postgres", '42501', 'app does not become another session user', role => 'app2');
+
+# direct: chained by the trigger, sets nothing that the spine gives
+my $insert = 'INSERT INTO spine.events (event_type, entity_id, actor_id, organization_id%s) VALUES (\'a.b.direct\', \'' . $o . "', '$o', '$o'%s)";
+is_allowed($node, 'postgres', sprintf($insert, '', ''), 'INSERT without EXECUTE is chained', role => 'direct');
+is(recorded('direct'), 'direct', 'with recorded_by');
+my %given = (
+	id             => q(gen_random_uuid()),
+	timestamp      => q(now()),
+	sequence       => q(1000),
+	transaction_id => q('7'::xid8),
+	recorded_by    => q('postgres'),
+	previous_hash  => q(sha256('x')),
+	event_hash     => q(sha256('x')));
+is_refused($node, 'postgres', sprintf($insert, ", \"$_\"", ", $given{$_}"), 'SP012', "INSERT does not set $_", role => 'direct', hint => 'Leave it out') foreach sort keys %given;
+is_refused($node, 'postgres', sprintf($insert, ", \"$_\"", ", $given{$_}"), 'SP012', "nor does a superuser set $_ alone") foreach sort keys %given;
+my $complete = "INSERT INTO spine.events SELECT gen_random_uuid(), 'a.b.c', 'a', 'b', '$o', 'c', '$o', 'human', '$o', 'test', now(), 'low', '{}', %d, '7', 'app', sha256('x'), sha256('y')";
+$node->safe_psql('postgres', 'GRANT USAGE ON TYPE spine.actor_type, spine.environment, spine.severity TO direct, writer');
+is_refused($node, 'postgres', sprintf($complete, 999), 'SP012', "$_ stores no complete row", role => $_) foreach qw(direct writer);
+is_refused($node, 'postgres', sprintf($complete, 1), '23505', 'a superuser stores no fork');
+is($node->safe_psql('postgres', "SELECT count(*) FROM spine.events WHERE sequence = 999 OR recorded_by = 'postgres' AND action = 'direct'"), 0, 'nothing of that was stored');
+
+# Immutable for everyone, and where no row matches
+my %changes = (
+	'UPDATE'                         => q(UPDATE spine.events SET payload = '{}'),
+	'UPDATE of no row'               => q(UPDATE spine.events SET payload = '{}' WHERE false),
+	'UPDATE that changes nothing'    => q(UPDATE spine.events SET payload = payload),
+	'UPDATE FROM'                    => q(UPDATE spine.events e SET payload = '{}' FROM pg_class c WHERE c.oid = 1259),
+	'DELETE'                         => 'DELETE FROM spine.events',
+	'DELETE of no row'               => 'DELETE FROM spine.events WHERE false',
+	'DELETE USING'                   => 'DELETE FROM spine.events e USING pg_class c WHERE c.oid = 1259',
+	'MERGE that updates'             => q(MERGE INTO spine.events e USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET payload = '{}'),
+	'MERGE that updates no row'      => q(MERGE INTO spine.events e USING (SELECT 1) s ON false WHEN MATCHED THEN UPDATE SET payload = '{}'),
+	'MERGE that deletes'             => 'MERGE INTO spine.events e USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE',
+	'UPDATE in a query'              => q(WITH u AS (UPDATE spine.events SET payload = '{}' RETURNING 1) SELECT count(*) FROM u),
+	'SELECT FOR UPDATE then UPDATE'  => q(BEGIN; SELECT 1 FROM spine.events FOR UPDATE; UPDATE spine.events SET payload = '{}' WHERE sequence = 1),
+	'WHERE CURRENT OF'               => q(BEGIN; DECLARE c CURSOR FOR SELECT * FROM spine.events FOR UPDATE; FETCH c; DELETE FROM spine.events WHERE CURRENT OF c));
+my $upsert = qq(INSERT INTO spine.events AS e (event_type, entity_id, actor_id, organization_id) VALUES ('a.b.c', '$o', '$o', '$o') ON CONFLICT (id) DO UPDATE SET payload = '{}');
+my $state = $node->safe_psql('postgres', 'SELECT md5(string_agg(e::text, $$,$$ ORDER BY sequence)) FROM spine.events e');
+foreach my $role ('writer', undef)
+{
+	my $who = $role // 'superuser';
+	my %opt = defined $role ? (role => $role) : ();
+	is_refused($node, 'postgres', $changes{$_}, 'SP013', "$who: $_", %opt, hint => 'further event') foreach sort keys %changes;
+	is_refused($node, 'postgres', $upsert, 'SP013', "$who: ON CONFLICT DO UPDATE", %opt);
+	is_refused($node, 'postgres', 'TRUNCATE spine.events', defined $role ? '42501' : 'SP013', "$who: TRUNCATE", %opt);
+}
+$node->safe_psql('postgres', 'GRANT TRUNCATE ON spine.events TO writer');
+is_refused($node, 'postgres', 'TRUNCATE spine.events', 'SP013', 'writer, who was granted it: TRUNCATE', role => 'writer');
+$changes{TRUNCATE} = 'TRUNCATE spine.events';
+$changes{'ON CONFLICT DO UPDATE'} = $upsert;
+is_refused($node, 'postgres', "SET session_replication_role = replica; $changes{$_}", 'SP013', "superuser as a replica: $_") foreach sort keys %changes;
+$node->safe_psql('postgres', 'CREATE ROLE keeper LOGIN; ALTER TABLE spine.events OWNER TO keeper; GRANT USAGE ON SCHEMA spine TO keeper');
+is_refused($node, 'postgres', $changes{$_}, 'SP013', "owner: $_", role => 'keeper') foreach sort keys %changes;
+$node->safe_psql('postgres', 'ALTER TABLE spine.events OWNER TO CURRENT_USER');
+is($node->safe_psql('postgres', 'SELECT md5(string_agg(e::text, $$,$$ ORDER BY sequence)) FROM spine.events e'), $state, 'nothing has changed');
+is_allowed($node, 'postgres', "SET session_replication_role = replica; SELECT spine.emit_event('a.b.replica', entity_id => '$o', actor_id => '$o', organization_id => '$o')", 'events are chained under session_replication_role = replica');
+is_allowed($node, 'postgres', 'SET session_replication_role = replica; ' . sprintf($insert, '', ''), 'INSERTs too');
+
+# What a role makes in its own schemas is never taken for the spine's
+my $count = $node->safe_psql('postgres', 'SELECT count(*) FROM spine.events');
+is_allowed($node, 'postgres', <<SQL, 'app makes its own events, types, functions and operators, and emits', role => 'app');
+CREATE TEMP TABLE events (id uuid, organization_id uuid, sequence bigint, event_hash bytea);
+CREATE TEMP TABLE pg_enum AS SELECT * FROM pg_catalog.pg_enum WHERE false;
+CREATE TYPE pg_temp.severity AS ENUM ('low'); CREATE TYPE pg_temp.environment AS ENUM ('test'); CREATE TYPE pg_temp.actor_type AS ENUM ('human');
+CREATE FUNCTION pg_temp.chain_event() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE FUNCTION public.chain_event() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE FUNCTION public.octet_length(bytea) RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE FUNCTION public.hijacked(text, text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE FUNCTION public.hijacked(uuid, uuid) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE FUNCTION public.hijacked(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE OPERATOR public.|| (FUNCTION = public.hijacked, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR public.= (FUNCTION = public.hijacked, LEFTARG = uuid, RIGHTARG = uuid);
+CREATE OPERATOR public.>= (FUNCTION = public.hijacked, LEFTARG = bigint, RIGHTARG = bigint);
+SET search_path = pg_temp, public, pg_catalog;
+SELECT spine.emit_event('a.b.hijack', entity_id => '$o', actor_id => '$o', organization_id => '$o');
+SET search_path = public, spine, pg_catalog;
+SELECT spine.emit_event('a.b.hijack', entity_id => '$o', actor_id => '$o', organization_id => '$o');
+SELECT 1 / (SELECT (count(*) = 0)::int FROM pg_temp.events);
+SQL
+is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.events'), $count + 2, 'both events are in the spine');
+$node->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO direct');
+foreach my $path ('pg_temp, public, pg_catalog', 'public, pg_catalog', '')
+{
+	is_allowed($node, 'postgres', "SET search_path = '$path'; " . sprintf($insert, '', ''), "INSERT with search_path '$path'", role => 'direct') if $path eq '';
+	is_allowed($node, 'postgres', "SET search_path = $path; " . sprintf($insert, '', ''), "INSERT with search_path $path", role => 'direct') if $path ne '';
+	my $set = $path eq '' ? "SET search_path = ''" : "SET search_path = $path";
+	is_allowed($node, 'postgres', "$set; CREATE TEMP TABLE events (organization_id uuid, sequence bigint); SELECT count(*) FROM spine.verify_chain() WHERE intact", "verify with search_path '$path'", role => 'auditor');
+	is_refused($node, 'postgres', "$set; DELETE FROM spine.events", 'SP013', "DELETE with search_path '$path'");
+}
+is_deeply([ map { (split /\|/)[1] } @{ summaries_of($node) } ], ['true'], 'the chain is whole after all of that');
+
+# Everything has a comment, and what is SQL or plpgsql pins search_path.
+is($node->safe_psql('postgres', <<'SQL'), '', 'every object of the extension has a comment');
+WITH member AS (
+  SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+     AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'people_os_spine')),
+relation AS (SELECT objid AS oid FROM member WHERE classid = 'pg_class'::regclass),
+item (classid, objid, objsubid) AS (
+  SELECT classid, objid, 0 FROM member
+   WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.oid = objid AND (t.typrelid <> 0 OR t.typelem <> 0)))
+  UNION SELECT 'pg_class'::regclass, attrelid, attnum FROM pg_attribute JOIN relation ON attrelid = oid WHERE attnum > 0 AND NOT attisdropped
+  UNION SELECT 'pg_trigger'::regclass, t.oid, 0 FROM pg_trigger t JOIN relation r ON tgrelid = r.oid WHERE NOT tgisinternal
+  UNION SELECT 'pg_constraint'::regclass, c.oid, 0 FROM pg_constraint c JOIN relation r ON conrelid = r.oid WHERE contype <> 'n'
+  UNION SELECT 'pg_class'::regclass, indexrelid, 0 FROM pg_index JOIN relation r ON indrelid = r.oid
+  UNION SELECT 'pg_policy'::regclass, p.oid, 0 FROM pg_policy p JOIN relation r ON polrelid = r.oid
+  UNION SELECT 'pg_rewrite'::regclass, w.oid, 0 FROM pg_rewrite w JOIN relation r ON ev_class = r.oid WHERE rulename <> '_RETURN'
+  UNION SELECT 'pg_namespace'::regclass, 'spine'::regnamespace, 0
+  UNION SELECT 'pg_extension'::regclass, oid, 0 FROM pg_extension WHERE extname = 'people_os_spine')
+SELECT pg_describe_object(classid, objid, objsubid) FROM item i
+ WHERE NOT EXISTS (SELECT FROM pg_description d WHERE d.classoid = i.classid AND d.objoid = i.objid AND d.objsubid = i.objsubid AND d.description <> '')
+SQL
+is($node->safe_psql('postgres', <<'SQL'), '', 'every function in an SQL language pins search_path');
+SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+ WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'people_os_spine') AND l.lanname IN ('sql', 'plpgsql')
+   AND NOT coalesce(EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%'), false)
+SQL
+cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM pg_depend WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'people_os_spine')"),
+	'>', 10, 'the lint had something to look at');
+$node->stop;
+done_testing;
