@@ -1,0 +1,94 @@
+\set QUIET on
+\pset footer off
+\set ON_ERROR_STOP off
+
+CREATE DATABASE payroll;
+\c payroll
+\echo
+\echo '== Once, as a superuser: the extension, and what this database is'
+\set ECHO queries
+CREATE EXTENSION people_os_spine;
+ALTER DATABASE payroll SET people_os_spine.environment = 'prod';
+\c
+\set ECHO none
+
+-- The cast, by names instead of uuids.
+\set ACME 'aaaaaaaa-0000-4000-8000-000000000001'
+\set GLOBEX 'bbbbbbbb-0000-4000-8000-000000000002'
+\set ADA '00000000-0000-4000-8000-0000000000a1'
+\set RUN 'cccccccc-0000-4000-8000-0000000000c1'
+CREATE TABLE payout (employee text, organization_id uuid, amount numeric);
+
+\echo
+\echo '== A payroll run of ACME: the payouts and their events commit together'
+\set ECHO queries
+BEGIN;
+SET LOCAL people_os_spine.organization_id = :'ACME';
+SET LOCAL people_os_spine.actor_id = :'ADA';
+INSERT INTO payout VALUES ('Grace', :'ACME', 9200.50), ('Alan', :'ACME', 8700);
+SELECT spine.emit_event(event_type => 'payroll.run.approved', entity_id => :'RUN', severity => 'high',
+  payload => '{"month": "2026-01", "total": 17900.50}') AS event_id;
+SELECT spine.emit_event('payroll.payout.issued', entity_id => spine.entity_uuid('payroll', 'payout', 'Grace'),
+  payload => '{"employee": "Grace", "amount": 9200.50}') AS event_id;
+SELECT spine.emit_event('payroll.payout.issued', entity_id => spine.entity_uuid('payroll', 'payout', 'Alan'),
+  payload => '{"employee": "Alan", "amount": 8700}') AS event_id;
+COMMIT;
+\set ECHO none
+
+\echo
+\echo '== One of Globex fails half-way: payout and event roll back together, and leave no gap'
+\set ECHO queries
+BEGIN;
+INSERT INTO payout VALUES ('Homer', :'GLOBEX', 1000000);
+SELECT spine.emit_event('payroll.payout.issued', entity_id => spine.entity_uuid('payroll', 'payout', 'Homer'),
+  actor_id => :'ADA', organization_id => :'GLOBEX', payload => '{"employee": "Homer", "amount": 1000000}') AS event_id;
+ROLLBACK;
+SELECT count(*) AS events FROM spine.emit_events('[
+  {"event_type": "payroll.run.rejected", "entity_id": "cccccccc-0000-4000-8000-0000000000c2", "severity": "critical",
+   "actor_id": "00000000-0000-4000-8000-0000000000a1", "organization_id": "bbbbbbbb-0000-4000-8000-000000000002"},
+  {"event_type": "payroll.run.reopened", "entity_id": "cccccccc-0000-4000-8000-0000000000c2", "actor_type": "system",
+   "actor_id": "00000000-0000-0000-0000-000000000000", "organization_id": "bbbbbbbb-0000-4000-8000-000000000002"}]');
+\set ECHO none
+
+\echo
+\echo '== The chains: each event holds the hash of the one before'
+\set ECHO queries
+SELECT left(organization_id::text, 4) AS org, sequence AS seq, event_type, severity, recorded_by AS by,
+       left(encode(previous_hash, 'hex'), 8) AS previous, left(encode(event_hash, 'hex'), 8) AS hash, payload
+  FROM spine.events ORDER BY organization_id, sequence;
+\set ECHO none
+
+\echo
+\echo '== No free-form names, ever'
+\set ECHO queries
+SELECT spine.emit_event('Employee got a raise', entity_id => :'ADA');
+\set ECHO none
+
+\echo
+\echo '== No change, for nobody'
+\set ECHO queries
+UPDATE spine.events SET payload = payload || '{"amount": 1}';
+\set ECHO none
+
+\echo
+\echo '== The proof'
+\set ECHO queries
+SELECT left(organization_id::text, 4) AS org, intact, events, last_sequence, left(encode(head_hash, 'hex'), 8) AS head, faults, first_fault
+  FROM spine.verify_chain();
+\set ECHO none
+
+\echo
+\echo '== Then a superuser takes the guards off and raises a payout of the past'
+\set ECHO queries
+ALTER TABLE spine.events DISABLE TRIGGER ALL;
+UPDATE spine.events SET payload = jsonb_set(payload, '{amount}', '19200.50') WHERE payload ->> 'employee' = 'Grace';
+ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;
+\set ECHO none
+
+\echo
+\echo '== The chain knows which event it was'
+\set ECHO queries
+SELECT left(organization_id::text, 4) AS org, intact, events, faults, first_fault_sequence, first_fault FROM spine.verify_chain();
+SELECT left(f.organization_id::text, 4) AS org, f.sequence AS seq, f.fault, left(encode(f.expected, 'hex'), 8) AS expected,
+       left(encode(f.found, 'hex'), 8) AS found, e.event_type, e.payload
+  FROM spine.find_chain_faults() f JOIN spine.events e ON e.id = f.event_id;
