@@ -1,0 +1,8 @@
+\set organization random(1, :organizations)
+BEGIN;
+SELECT spine.emit_event('hcm.employee.updated',
+  entity_id => '00000000-0000-4000-8000-0000000000e1',
+  payload => '{"name": "Ada Lovelace", "department": "d-7", "salary": 120000.5, "manager": "m-1815", "since": "2026-01-19", "active": true}',
+  organization_id => ('00000000-0000-4000-8000-' || lpad(:organization::text, 12, '0'))::uuid);
+\sleep 5 ms
+COMMIT;

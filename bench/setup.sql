@@ -1,0 +1,36 @@
+-- The baselines beside the spine: a plain table of the same columns and indexes, and a chain made in plpgsql.
+CREATE EXTENSION people_os_spine;
+CREATE EXTENSION pgcrypto;
+ALTER DATABASE :DBNAME SET people_os_spine.environment = 'prod';
+ALTER DATABASE :DBNAME SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
+
+CREATE TABLE plain (LIKE spine.events INCLUDING INDEXES);
+CREATE SEQUENCE plain_sequence;
+
+-- What people write first: the tail looked up and hashed in a trigger, under an advisory lock an organization.
+CREATE TABLE plpgsql_chain (LIKE spine.events INCLUDING INDEXES);
+CREATE FUNCTION plpgsql_chain() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  head record;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended(NEW.organization_id::text, 0));
+  SELECT sequence, event_hash INTO head FROM plpgsql_chain
+   WHERE organization_id = NEW.organization_id ORDER BY sequence DESC LIMIT 1;
+  NEW.id := gen_random_uuid();
+  NEW.sequence := coalesce(head.sequence, 0) + 1;
+  NEW.previous_hash := coalesce(head.event_hash, decode(repeat('00', 32), 'hex'));
+  NEW."timestamp" := clock_timestamp();
+  NEW.transaction_id := pg_current_xact_id();
+  NEW.recorded_by := session_user;
+  NEW.domain := split_part(NEW.event_type, '.', 1);
+  NEW.entity_type := split_part(NEW.event_type, '.', 2);
+  NEW.action := split_part(NEW.event_type, '.', 3);
+  NEW.event_hash := digest(to_jsonb(NEW)::text, 'sha256');
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER chain BEFORE INSERT ON plpgsql_chain FOR EACH ROW EXECUTE FUNCTION plpgsql_chain();
+
+-- PgQ, as Debian packages it.
+CREATE EXTENSION pgq;
+SELECT pgq.create_queue('bench');
