@@ -15,7 +15,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_refused is_allowed
-  rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive ZERO_HASH);
+  rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive
+  begin_query finish_query ZERO_HASH);
 
 use constant ZERO_HASH => '0' x 64;
 
@@ -144,6 +145,32 @@ SQL
 my %kind_order = (
 	content_altered  => 0, link_broken    => 1, event_missing => 2,
 	event_duplicated => 3, order_violated => 4, malformed     => 5);
+
+# Sends a query through a background psql and does not wait for its end, which finish_query does. A query that ends at
+# once may bring its end along with the beginning: what came behind the beginning is kept.
+my %begun;
+
+sub begin_query
+{
+	my ($session, $query) = @_;
+	my $out = $session->query_until(qr/^begun$/m, "\\echo begun\n$query;\n\\echo ended\n");
+	$begun{$session} = $out =~ s/.*^begun\n//smr;
+	return;
+}
+
+# What the query put out, and what it said on stderr.
+sub finish_query
+{
+	my ($session) = @_;
+	my $out = delete $begun{$session};
+	$out .= $session->query_until(qr/^ended$/m, '') unless $out =~ /^ended$/m;
+	$session->query('');    # brings what was written to stderr
+	my $err = $session->{stderr};
+	$session->{stderr} = '';
+	$out =~ s/^ended$//m;
+	$out =~ s/^\s+|\s+$//g;
+	return ($out, $err);
+}
 
 # What must be reported of these rows: [organization, sequence, event_id, fault, expected, found], '-' for NULL.
 sub model_faults

@@ -56,32 +56,28 @@ sub waits
 	is($s->query_safe('SELECT pg_current_xact_id_if_assigned() IS NULL'), 't', 'and the transaction');
 
 	$s->query_safe("BEGIN; SELECT emit('canceled')");
-	$s->query_until(qr/begun/, "\\echo begun\nCOMMIT;\n\\echo ended\n");
+	begin_query($s, 'COMMIT');
 	my $pid = waits('COMMIT', 'canceled');
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
-	$s->query_until(qr/ended/, '');
-	$s->query('SELECT');
-	like($s->{stderr}, qr/ERROR:  57014:/, 'a cancel ends the wait');
-	$s->{stderr} = '';
+	like((finish_query($s))[1], qr/ERROR:  57014:/, 'a cancel ends the wait');
 
 	# It has run out long before the holder goes.
 	$s->query_safe("BEGIN; SET LOCAL statement_timeout = '50ms'; SELECT emit('not_timed_out')");
-	$s->query_until(qr/begun/, "\\echo begun\nCOMMIT;\n\\echo ended\n");
+	begin_query($s, 'COMMIT');
 	waits('COMMIT', 'statement_timeout');
 	$node->safe_psql('postgres', 'SELECT pg_sleep(0.5)');
 	waits('COMMIT', 'statement_timeout, after it has passed');
 
 	my $doomed = $node->background_psql('postgres', on_error_stop => 0);
 	$doomed->query_safe("BEGIN; SELECT emit('terminated')");
-	$doomed->query_until(qr/begun/, "\\echo begun\nCOMMIT  ;\n\\echo ended\n");
+	begin_query($doomed, 'COMMIT  ');
 	my $victim = waits('COMMIT  ', 'terminated');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($victim)");
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $victim"), 'terminated: it is gone');
 	eval { $doomed->quit };
 
 	$holder->query_safe('COMMIT');
-	$s->query_until(qr/ended/, '');
-	is($s->{stderr}, '', 'statement_timeout: it commits when it gets the chain');
+	is((finish_query($s))[1], '', 'statement_timeout: it commits when it gets the chain');
 	$s->query_safe("SELECT emit('next')");
 	is(actions(1), '1 holder, 2 not_timed_out, 3 next', 'of what failed there is nothing, and the session goes on');
 	$_->quit for $holder, $s;

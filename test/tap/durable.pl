@@ -85,7 +85,7 @@ $node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'\n");
 $node->reload;
 {
 	my $waiting = $node->background_psql('postgres');
-	$waiting->query_until(qr/begun/, "\\echo begun\nSET synchronous_commit = on;\n$emit;\n\\echo ended\n");
+	begin_query($waiting, "SET synchronous_commit = on;\n$emit");
 	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}),
 		'a session that waits for standbys goes on to');
 	# It holds the chain, so this one is another's.
@@ -95,7 +95,7 @@ $node->reload;
 	ok(!$timed_out, 'one that does not, goes on not to');
 	$node->append_conf('postgresql.conf', "synchronous_standby_names = ''\n");
 	$node->reload;
-	$waiting->query_until(qr/ended/, '');
+	finish_query($waiting);
 	$waiting->quit;
 }
 

@@ -53,23 +53,6 @@ sub session
 	return $session;
 }
 
-# Sends a query and does not wait for its end, which finish_query does. That returns output and errors.
-sub begin_query
-{
-	my ($session, $query) = @_;
-	$session->query_until(qr/begun/, "\\echo begun\n$query;\n\\echo ended\n");
-	return;
-}
-sub finish_query
-{
-	my ($session) = @_;
-	my $out = $session->query_until(qr/ended/, '');
-	$session->query('');    # brings what was written to stderr
-	my $err = $session->{stderr};
-	$session->{stderr} = '';
-	$out =~ s/^\s+|\s*ended\s*$//g;
-	return ($out, $err);
-}
 sub waits
 {
 	my ($name, $test) = @_;

@@ -67,10 +67,10 @@ for my $end ('COMMIT', 'ROLLBACK')
 
 	my $waiting = $node->background_psql('postgres');
 	$waiting->query_safe("SET application_name = 'waiting'");
-	$waiting->query_until(qr/begun/, "\\echo begun\nSELECT emit($organization, 'waited');\n\\echo ended\n");
+	begin_query($waiting, "SELECT emit($organization, 'waited')");
 	ok($node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE application_name = 'waiting'"), "$by: an emitter waits");
 	$node->safe_psql('postgres', "$end PREPARED 'one'");
-	like($waiting->query_until(qr/ended/, ''), qr/^t$/m, "$by: until the prepared transaction ends");
+	is(join('|', finish_query($waiting)), 't|', "$by: until the prepared transaction ends");
 	$waiting->quit;
 	my $kept = $end eq 'COMMIT' ? '1 before, 2 prepared, 3 prepared_last, 4 waited' : '1 before, 2 waited';
 	is(actions($organization), $kept, "$by: the chain goes on where it should");
