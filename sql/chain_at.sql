@@ -87,6 +87,7 @@ SELECT org, action FROM chain_at_actions WHERE action IN ('elsewhere', 'last');
 COMMIT;
 
 -- Triggers of the user's, constraints, and an error while chaining, which fails the commit.
+CALL guard_off();
 CREATE FUNCTION chain_at_note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'stored % by %', NEW.action, current_user; RETURN NULL; END $$;
 CREATE TRIGGER note AFTER INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION chain_at_note();
 CREATE ROLE chain_at_app;
@@ -129,6 +130,7 @@ COMMIT;
 SELECT action, count(*) FROM chain_at_actions WHERE action = 'deferred' GROUP BY 1;
 SELECT * FROM chain_at_business ORDER BY 1;
 DROP TRIGGER follow ON spine.events;
+CALL guard_on();
 
 -- A cursor WITH HOLD that emits while the commit materializes it, COMMIT AND CHAIN, procedures that commit.
 BEGIN;

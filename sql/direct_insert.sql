@@ -65,6 +65,7 @@ BEGIN
 END $$;
 CREATE FUNCTION direct_count() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '% new', (SELECT count(*) FROM new_rows); RETURN NULL; END $$;
 
+CALL guard_off();
 BEGIN;
 CREATE TRIGGER note BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION direct_note();
 CREATE TRIGGER log_before BEFORE INSERT ON spine.events FOR EACH STATEMENT EXECUTE FUNCTION direct_log();
@@ -148,3 +149,4 @@ SELECT tableoid::regclass, sequence, action, previous_hash = lag(event_hash, 1, 
 
 DROP TABLE direct_own, direct_parts;
 DROP FUNCTION direct_note, direct_swallow, direct_forge, direct_log, direct_count;
+CALL guard_on();

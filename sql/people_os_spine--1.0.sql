@@ -311,6 +311,19 @@ COMMENT ON COLUMN spine.verify_progress.share IS 'blocks_done of blocks_total: 0
 COMMENT ON COLUMN spine.verify_progress.events_per_second IS 'Since the start';
 COMMENT ON COLUMN spine.verify_progress.seconds_left IS 'At that pace; NULL where nothing is read yet';
 
+-- The guard -------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION spine.guard_ddl() RETURNS event_trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_guard_ddl';
+COMMENT ON FUNCTION spine.guard_ddl() IS
+  'Event trigger function: raises SP024 for a statement that could change or expose stored events, or replace what the '
+  'spine runs, unless people_os_spine.unguard says why; then it records the statement as platform.spine.unguarded. Where '
+  'the library is loaded before, its hooks do the same for every statement';
+
+CREATE EVENT TRIGGER people_os_spine_guard ON ddl_command_start EXECUTE FUNCTION spine.guard_ddl();
+ALTER EVENT TRIGGER people_os_spine_guard ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER people_os_spine_guard IS 'Guards the spine where its library is not preloaded';
+
 -- Rights -----------------------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON SCHEMA spine FROM PUBLIC;

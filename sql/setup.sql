@@ -1,6 +1,11 @@
 -- What every other test starts from.
 CREATE EXTENSION people_os_spine;
 ALTER DATABASE contrib_regression SET people_os_spine.environment = 'test';
+-- What a superuser can do who alters catalogs, so that tests come by the guard: it does not know the extension again.
+CREATE PROCEDURE guard_off() LANGUAGE sql SET allow_system_table_mods = on
+  AS $$ UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine' $$;
+CREATE PROCEDURE guard_on() LANGUAGE sql SET allow_system_table_mods = on
+  AS $$ UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden' $$;
 \dx people_os_spine
 -- Columns, types, order, NOT NULL: the contract's table.
 SELECT attnum, attname, format_type(atttypid, atttypmod) AS type, attnotnull

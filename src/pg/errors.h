@@ -26,6 +26,7 @@
 // SP020 (encoding) and SP021 (schema made beforehand) are raised by the install script.
 #define ERRCODE_SPINE_BAD_TRIGGER MAKE_SQLSTATE('S', 'P', '0', '2', '2')
 #define ERRCODE_SPINE_DAMAGED_JSON MAKE_SQLSTATE('S', 'P', '0', '2', '3')
+#define ERRCODE_SPINE_GUARDED MAKE_SQLSTATE('S', 'P', '0', '2', '4')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about a restored row that does not reproduce its hash.

@@ -2,6 +2,7 @@
 #include "pg/chain.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
+#include "pg/guard.h"
 #include "pg/pending.h"
 #include "pg/settings.h"
 
@@ -29,4 +30,5 @@ extern "C" void _PG_init(void) {
   spine::watch_transactions();
   spine::watch_releases();
   spine::watch_commits();
+  spine::watch_statements();
 }

@@ -18,6 +18,7 @@ namespace {
 
 char *organization_id_text;
 char *actor_id_text;
+char *unguard_text;
 
 const config_enum_entry actor_types[] = {{actor_type_labels[0], 0, false},
                                          {actor_type_labels[1], 1, false},
@@ -36,6 +37,15 @@ bool check_uuid(char **value, void **, GucSource) {
   GUC_check_errdetail("The value must be a UUID, or empty.");
   return false;
 }
+
+// Said for a database, a role or the server it would be said for good, and by nobody.
+bool check_unguard(char **value, void **, GucSource source) {
+  if (**value == '\0' || source == PGC_S_SESSION) return true;
+  GUC_check_errdetail("The guard is taken off in a session, by SET, and nowhere else.");
+  return false;
+}
+
+void assign_unguard(const char *value, void *) { settings.unguard = value; }
 
 void assign_organization_id(const char *value, void *) {
   settings.has_organization_id = parse_uuid(value, &settings.organization_id);
@@ -94,6 +104,9 @@ void define_settings() {
                           "0: never. spine.verify_progress shows it to others in any case.",
                           &settings.progress_interval, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr,
                           nullptr);
+  DefineCustomStringVariable("people_os_spine.unguard", "Why the guard lets through what it would refuse.",
+                             "Empty: it does not. Each statement that it lets through is recorded as an event.",
+                             &unguard_text, "", PGC_SUSET, 0, check_unguard, assign_unguard, nullptr);
   MarkGUCPrefixReserved("people_os_spine");
 }
 

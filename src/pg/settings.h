@@ -18,6 +18,7 @@ struct Settings {
   bool require_durable_commit;
   int chain_at;            // a ChainAt
   bool early_lock_release;
+  const char *unguard;     // why the guard lets through what it refuses; empty: it does not
   int progress_interval;   // milliseconds; 0: never
 };
 extern Settings settings;

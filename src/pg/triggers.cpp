@@ -3,6 +3,7 @@
 #include "pg/compat.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
+#include "pg/guard.h"
 #include "pg/pending.h"
 
 extern "C" {
@@ -119,10 +120,7 @@ PGDLLEXPORT Datum spine_refuse_change(PG_FUNCTION_ARGS) {
                        : TRIGGER_FIRED_BY_DELETE(data->tg_event)   ? "DELETE"
                        : TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) ? "TRUNCATE"
                                                                    : "this change";
-  ereport(ERROR, (errcode(ERRCODE_SPINE_IMMUTABLE),
-                  errmsg("events are immutable: %s of table \"%s\" is refused", change,
-                         RelationGetRelationName(data->tg_relation)),
-                  errhint("Emit a further event that says what changed.")));
+  refuse_change(change, RelationGetRelationName(data->tg_relation));
 }
 
 }  // extern "C"

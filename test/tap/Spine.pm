@@ -16,9 +16,14 @@ use Test::More;
 
 our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_refused is_allowed
   rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive
-  begin_query finish_query ZERO_HASH);
+  begin_query finish_query ZERO_HASH GUARDS_OFF GUARDS_ON UNGUARD);
 
 use constant ZERO_HASH => '0' x 64;
+# A superuser who alters catalogs: the guard does not know the extension again. The triggers stay.
+use constant GUARDS_OFF => q{SET allow_system_table_mods = on; UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine'; RESET allow_system_table_mods;};
+use constant GUARDS_ON => q{SET allow_system_table_mods = on; UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden'; RESET allow_system_table_mods;};
+# An administrator's way.
+use constant UNGUARD => q{SET people_os_spine.environment = 'test'; SET people_os_spine.unguard = 'a test';};
 
 # A started cluster whose database postgres has the extension.
 sub spine_node

@@ -112,7 +112,7 @@ came_back('theirs2', 'schema of another superuser');
 
 # Who may restore
 $node->safe_psql('postgres', 'CREATE DATABASE owned TEMPLATE template0');
-$node->safe_psql('owned', 'CREATE EXTENSION people_os_spine; ALTER TABLE spine.events OWNER TO keeper; GRANT USAGE ON SCHEMA spine TO keeper, writer;
+$node->safe_psql('owned', 'CREATE EXTENSION people_os_spine;' . GUARDS_OFF . 'ALTER TABLE spine.events OWNER TO keeper;' . GUARDS_ON . ' GRANT USAGE ON SCHEMA spine TO keeper, writer;
 	GRANT USAGE ON TYPE spine.actor_type, spine.environment, spine.severity TO keeper, writer');
 my ($out, $err);
 ok(!run_log([ 'psql', '-XAtq', @connect, '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-U', 'writer', '-d', 'owned', '-f', $table ], '>', \$out, '2>', \$err),
@@ -126,8 +126,8 @@ came_back('owned', 'by the owner', no_emit => 1);
 my ($altered) = $node->safe_psql('postgres', "SELECT id FROM spine.events WHERE organization_id = '$orgs[2]' AND sequence = 5");
 $node->safe_psql('postgres', "CREATE DATABASE damaged TEMPLATE template0");
 load('damaged', $plain, 'to be damaged');
-$node->safe_psql('damaged', "ALTER TABLE spine.events DISABLE TRIGGER ALL; UPDATE spine.events SET payload = '{\"n\": 55}' WHERE id = '$altered';
-	ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change");
+$node->safe_psql('damaged', GUARDS_OFF . "ALTER TABLE spine.events DISABLE TRIGGER ALL; UPDATE spine.events SET payload = '{\"n\": 55}' WHERE id = '$altered';
+	ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;" . GUARDS_ON);
 my $was    = join "\n", @{ summaries_of($node, db => 'damaged') };
 my $faulty = faults_of($node, db => 'damaged');
 is_deeply([ map { "$_->[0] $_->[1] $_->[2] $_->[3]" } @$faulty ], ["$orgs[2] 5 $altered content_altered"], 'one event altered');
@@ -158,8 +158,8 @@ foreach my $change ([ 'UPDATE', "UPDATE spine.events SET payload = '{}' WHERE id
 	my ($what, $sql) = @$change;
 	my $there = $other->safe_psql('postgres', $rows);
 	my $from  = -s $other->logfile;
-	$node->safe_psql('postgres', "ALTER TABLE spine.events DISABLE TRIGGER ALL; $sql; ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event,
-		ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change");
+	$node->safe_psql('postgres', GUARDS_OFF . "ALTER TABLE spine.events DISABLE TRIGGER ALL; $sql; ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event,
+		ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;" . GUARDS_ON);
 	ok($other->wait_for_log(qr/ERROR:  (SP013: )?events are immutable: $what of table "events" is refused/, $from), "a replicated $what is refused");
 	is($other->safe_psql('postgres', $rows), $there, "and nothing is changed by $what");
 	# Skip the change, which the subscriber would try for ever.
