@@ -52,6 +52,8 @@ CREATE POLICY everything ON spine.events;
 CREATE TABLE guard.child () INHERITS (spine.events);
 CREATE TABLE guard.like (LIKE spine.events INCLUDING ALL);
 ALTER TABLE guard.like INHERIT spine.events;
+CREATE TABLE guard.parent (LIKE spine.events) PARTITION BY LIST (environment);
+ALTER TABLE guard.parent ATTACH PARTITION spine.events DEFAULT;
 
 -- What goes.
 DROP TABLE spine.events;

@@ -212,7 +212,7 @@ void judge_table(const Guarded &guarded, RangeVar *name) {
   if (guarded.owns_table(relid)) refuse_object(RelationRelationId, relid);
 }
 
-// Who inherits from events shows rows as events that were never chained.
+// Who inherits from events shows rows as events that were never chained; through a parent, events could be updated.
 void judge_parents(const Guarded &guarded, List *parents) {
   ListCell *parent;
   foreach (parent, parents) {
@@ -251,6 +251,7 @@ void judge_alter_table(const Guarded &guarded, AlterTableStmt *statement) {
     AlterTableCmd *command = static_cast<AlterTableCmd *>(lfirst(cell));
     if (is_ours && !is_harmless(command->subtype)) refuse_object(RelationRelationId, relid);
     if (command->subtype == AT_AddInherit) judge_table(guarded, castNode(RangeVar, command->def));
+    if (command->subtype == AT_AttachPartition) judge_table(guarded, castNode(PartitionCmd, command->def)->name);
   }
 }
 

@@ -123,16 +123,18 @@ WITH spine AS (
    CROSS JOIN LATERAL (SELECT f.is_member AND l.lanname = 'c' AND f.probin = '$libdir/people_os_spine' AND f.prosrc = 'spine_' || f.proname AND NOT f.prosecdef
            AND (f.proconfig IS NULL OR f.proconfig = '{"search_path=pg_catalog, pg_temp"}') AND (f.proowner = spine.extowner OR r.rolsuper) AS ok) o
   UNION ALL
-  SELECT 61, 'owners', 'of schema, table and extension: one, or superusers', string_agg(o.what || ' ' || coalesce(r.rolname, 'nobody'), ', ' ORDER BY o.what),
-         coalesce(count(DISTINCT r.oid) = 1 OR bool_and(r.rolsuper), false), 'ALTER … OWNER TO a role that nobody logs in as: an owner may restore rows as they are, and grant.'
+  SELECT 61, 'owners', 'of schema, table and extension: superusers', string_agg(o.what || ' ' || coalesce(r.rolname, 'nobody'), ', ' ORDER BY o.what),
+         CASE WHEN bool_and(coalesce(r.rolsuper, false)) THEN true WHEN count(DISTINCT r.oid) <> 1 THEN false END,
+         'Let a superuser own them: an owner may restore rows as they are, and grant.'
     FROM spine CROSS JOIN LATERAL (VALUES ('schema', nspowner), ('table', relowner), ('extension', extowner)) o (what, owner) LEFT JOIN pg_roles r ON r.oid = o.owner
   UNION ALL
-  SELECT 62, 'event trigger people_os_spine_guard', 'ddl_command_start, ENABLE ALWAYS, spine.guard_ddl()',
+  SELECT 62, 'event trigger people_os_spine_guard', 'ddl_command_start, ENABLE ALWAYS, spine.guard_ddl(), a superuser''s',
          coalesce(max(CASE WHEN t.evtenabled = 'D' THEN 'disabled' WHEN t.evtenabled <> 'A' THEN 'not ENABLE ALWAYS' WHEN f.proname IS DISTINCT FROM 'guard_ddl' OR t.evtevent <> 'ddl_command_start' OR t.evttags IS NOT NULL
-           THEN 'another definition' ELSE 'ddl_command_start, ENABLE ALWAYS, spine.guard_ddl()' END), 'missing'),
-         coalesce(bool_and(t.evtenabled = 'A' AND t.evtevent = 'ddl_command_start' AND t.evttags IS NULL AND f.proname = 'guard_ddl' AND f.is_member), false),
-         'ALTER EVENT TRIGGER people_os_spine_guard ENABLE ALWAYS, under people_os_spine.unguard.'
-    FROM pg_event_trigger t LEFT JOIN functions f ON f.oid = t.evtfoid WHERE t.evtname = 'people_os_spine_guard'
+           THEN 'another definition' WHEN NOT r.rolsuper THEN 'owned by ' || r.rolname || ', who is no superuser and could disable it'
+           ELSE 'ddl_command_start, ENABLE ALWAYS, spine.guard_ddl(), a superuser''s' END), 'missing'),
+         coalesce(bool_and(t.evtenabled = 'A' AND t.evtevent = 'ddl_command_start' AND t.evttags IS NULL AND f.proname = 'guard_ddl' AND f.is_member AND r.rolsuper), false),
+         'ALTER EVENT TRIGGER people_os_spine_guard ENABLE ALWAYS, or OWNER TO a superuser, under people_os_spine.unguard.'
+    FROM pg_event_trigger t LEFT JOIN functions f ON f.oid = t.evtfoid LEFT JOIN pg_roles r ON r.oid = t.evtowner WHERE t.evtname = 'people_os_spine_guard'
   UNION ALL
   SELECT 70, 'rights of PUBLIC', 'none', coalesce(string_agg(DISTINCT g.what, ', '), 'none'), count(*) = 0, 'REVOKE ALL … FROM PUBLIC.'
     FROM (SELECT 'schema spine' AS what, coalesce(nspacl, acldefault('n', nspowner)) AS acl FROM spine

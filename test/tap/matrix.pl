@@ -1,0 +1,180 @@
+# The matrix of attacks: for each attack and actor, what must come of it and what came of it, with the library
+# preloaded and without. An attack is prevented (an error, and nothing is changed), detected (done, and a function
+# says so) or outside (nothing in the server can tell). What other tests show at length is not done again here: bits
+# flipped in files (tamper_heap.pl), locks (isolation), the install (install.pl), tenants (tenants.pl).
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Spine;
+use Test::More;
+
+# app may emit; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
+my @actors = qw(app writer owner su);
+my ($mine, $other) = (org(1), org(2));
+my $disabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgrelid = $$spine.events$$::regclass';
+my $enabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$A$$ WHERE tgrelid = $$spine.events$$::regclass';
+# A row like the last one of an organization, with some columns set and its hash right.
+sub forged
+{
+	my ($set) = @_;
+	return "INSERT INTO spine.events SELECT (jsonb_populate_record(f, jsonb_build_object('event_hash', '\\x' || encode(spine.event_digest(f), 'hex')))).*
+	  FROM spine.events e, jsonb_populate_record(e, jsonb_build_object('id', '00000000-0000-7000-8000-0000000000ff', $set)) f
+	 WHERE e.organization_id = '$mine' AND e.sequence = 5";
+}
+sub insert { my ($column, $value) = @_; return "INSERT INTO spine.events (event_type, entity_id, organization_id, \"$column\") VALUES ('a.b.c', '$mine', '$mine', $value)" }
+
+sub prevented { return { map { $_ => 'prevented' } @_ } }
+my ($all, $powerful, $su) = (prevented(@actors), prevented(qw(owner su)), prevented('su'));
+my $none = {};
+
+# Row of the matrix, attack, what must come of it by actor, and the sessions that it takes. Where the outcome differs
+# with the library preloaded, the second hash says how.
+my @attacks = (
+	[ 1, 'UPDATE', $all, $none, "UPDATE spine.events SET payload = '{}'" ],
+	[ 1, 'UPDATE of no row', $all, $none, "UPDATE spine.events SET payload = '{}' WHERE false" ],
+	[ 1, 'DELETE', $all, $none, 'DELETE FROM spine.events' ],
+	[ 1, 'TRUNCATE', $all, $none, 'TRUNCATE spine.events' ],
+	[ 1, 'TRUNCATE CASCADE', $all, $none, 'TRUNCATE spine.events CASCADE' ],
+	[ 1, 'MERGE', $all, $none, "MERGE INTO spine.events e USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET payload = '{}'" ],
+	[ 1, 'ON CONFLICT DO UPDATE', $all, $none, insert('severity', q('low')) . " ON CONFLICT (id) DO UPDATE SET payload = '{}'" ],
+	[ 1, 'FOR UPDATE, then UPDATE', $all, $none, "BEGIN; SELECT 1 FROM spine.events FOR UPDATE; UPDATE spine.events SET payload = '{}'; COMMIT" ],
+	[ 1, 'WHERE CURRENT OF', $all, $none, 'BEGIN; DECLARE c CURSOR FOR SELECT * FROM spine.events FOR UPDATE; FETCH c; DELETE FROM spine.events WHERE CURRENT OF c; COMMIT' ],
+	[ 1, 'DELETE in a query', $all, $none, 'WITH gone AS (DELETE FROM spine.events RETURNING 1) SELECT count(*) FROM gone' ],
+	[ 2, 'UPDATE as a replica', $su, $none, "SET session_replication_role = replica; UPDATE spine.events SET payload = '{}'" ],
+	[ 2, 'DELETE as a replica', $su, $none, 'SET session_replication_role = replica; DELETE FROM spine.events' ],
+	[ 2, 'TRUNCATE as a replica', $su, $none, 'SET session_replication_role = replica; TRUNCATE spine.events' ],
+	[ 3, 'UPDATE after DISABLE TRIGGER ALL', $powerful, $none, 'ALTER TABLE spine.events DISABLE TRIGGER ALL', "UPDATE spine.events SET payload = '{}'" ],
+	[ 3, 'DELETE after DISABLE TRIGGER ALL as a replica', $powerful, $none, 'SET session_replication_role = replica; ALTER TABLE spine.events DISABLE TRIGGER ALL', 'DELETE FROM spine.events' ],
+	[ 3, 'DISABLE TRIGGER after the event trigger', { su => 'detected' }, $su, 'ALTER EVENT TRIGGER people_os_spine_guard DISABLE', 'ALTER TABLE spine.events DISABLE TRIGGER ALL',
+		"UPDATE spine.events SET payload = '{}' WHERE sequence = 2" ],
+	[ 3, 'UPDATE, triggers disabled in the catalog', { su => 'detected' }, $su, $disabled_in_catalog, "UPDATE spine.events SET payload = '{}' WHERE sequence = 2" ],
+	[ 3, 'the tail removed, triggers disabled in the catalog', { su => 'detected' }, $su, $disabled_in_catalog, 'DELETE FROM spine.events WHERE sequence > 3' ],
+	[ 3, 'the tail removed, triggers put back', { su => 'outside' }, $su, $disabled_in_catalog, 'DELETE FROM spine.events WHERE sequence > 3', $enabled_in_catalog ],
+	[ 3, 'a chain removed, triggers put back', { su => 'outside' }, $su, $disabled_in_catalog, "DELETE FROM spine.events WHERE organization_id = '$mine'", $enabled_in_catalog ],
+	(map { [ 4, "INSERT with a given $_->[0]", prevented(qw(app writer)), $none, insert(@$_) ] } [ 'sequence', 6 ], [ 'event_hash', 'sha256($$x$$)' ], [ 'previous_hash', 'sha256($$x$$)' ], [ 'timestamp', 'now()' ],
+		[ 'recorded_by', '$$me$$' ], [ 'id', 'gen_random_uuid()' ], [ 'transaction_id', '$$1$$' ]),
+	[ 5, 'a fork', $powerful, $none, forged(q('payload', '{"x": 1}')) ],
+	[ 5, 'an event far ahead', { owner => 'detected', su => 'detected' }, $none, forged(q('sequence', 90)) ],
+	[ 5, 'an event in another chain', { owner => 'detected', su => 'detected' }, $none, forged("'sequence', 6, 'organization_id', '$other'") ],
+	[ 5, 'the next event, hash and link right', { owner => 'outside', su => 'outside' }, $none, forged(q('sequence', 6, 'previous_hash', '\x' || encode(e.event_hash, 'hex'))) ],
+	(map { [ 6, $_->[0], $powerful, $none, $_->[1] ] }
+		[ 'a trigger that swallows', 'CREATE TRIGGER a BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()' ],
+		[ 'a trigger behind the chain\'s', 'CREATE TRIGGER zzz BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()' ],
+		[ 'a rule', 'CREATE RULE nothing AS ON INSERT TO spine.events DO INSTEAD NOTHING' ]),
+	[ 7, 'a child', prevented(qw(app owner su)), $none, 'CREATE TEMP TABLE child () INHERITS (spine.events)' ],
+	[ 7, 'a partition of a foreign table', prevented(qw(app owner su)), $none, 'CREATE TEMP TABLE child (LIKE spine.events); ALTER TABLE child INHERIT spine.events' ],
+	[ 7, 'a function that catches calls', prevented(qw(app owner su)), $none, 'CREATE FUNCTION spine.emit_event(integer) RETURNS uuid LANGUAGE sql AS $$SELECT gen_random_uuid()$$' ],
+	(map { [ 8, $_, $powerful, $none, "ALTER TABLE spine.events $_" ] } q(ALTER payload TYPE jsonb USING '{}'), 'DROP COLUMN payload', 'ADD COLUMN x int DEFAULT 1', 'SET UNLOGGED', 'RENAME TO other',
+		'RENAME COLUMN payload TO other', 'SET SCHEMA public', 'SET ACCESS METHOD heap', 'DISABLE RULE x', 'OWNER TO app', 'DROP CONSTRAINT events_organization_id_sequence_key',
+		'ALTER payload DROP NOT NULL', 'DISABLE ROW LEVEL SECURITY', 'ENABLE REPLICA TRIGGER zz_chain_event'),
+	(map { [ 8, $_, $powerful, $none, $_ ] } 'ALTER TRIGGER zz_chain_event ON spine.events RENAME TO a', q(ALTER TYPE spine.severity RENAME VALUE 'low' TO 'none'), 'CREATE POLICY p ON spine.events',
+		'ALTER SCHEMA spine RENAME TO other', 'ALTER SCHEMA spine OWNER TO app', 'ALTER EXTENSION people_os_spine DROP TABLE spine.events'),
+	(map { [ 9, $_, $powerful, $none, $_ ] } 'DROP TABLE spine.events', 'DROP TABLE spine.events CASCADE', 'DROP SCHEMA spine CASCADE', 'DROP EXTENSION people_os_spine', 'DROP EXTENSION people_os_spine CASCADE',
+		'DROP OWNED BY owner', 'DROP TRIGGER refuse_change ON spine.events', 'DROP TYPE spine.severity CASCADE', 'DROP FUNCTION spine.chain_event() CASCADE',
+		'DROP EVENT TRIGGER people_os_spine_guard', 'DO $$BEGIN EXECUTE \'DROP EXTENSION people_os_spine\'; END$$'),
+	# No event trigger fires for it.
+	[ 9, 'REASSIGN OWNED', { su => 'detected' }, $su, 'REASSIGN OWNED BY owner TO app' ],
+	(map { [ 10, $_, $powerful, $none, $_ ] } 'CREATE OR REPLACE FUNCTION spine.chain_event() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$', 'ALTER FUNCTION spine.chain_event() OWNER TO app',
+		'ALTER FUNCTION spine.chain_event() RENAME TO other', 'ALTER FUNCTION spine.verify_chain SECURITY DEFINER'),
+	(map { [ $_->[0], $_->[1], { su => 'detected' }, $none, "SET allow_system_table_mods = on; $_->[2]" ] }
+		[ 10, 'a function replaced in the catalog', 'UPDATE pg_proc SET prosrc = $$spine_entity_uuid$$ WHERE proname = $$verify_chain$$' ],
+		[ 10, 'a library replaced in the catalog', 'UPDATE pg_proc SET probin = $$/tmp/other$$ WHERE proname = $$chain_pending$$' ],
+		[ 11, 'a trigger disabled', 'UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgname = $$refuse_row_change$$' ],
+		[ 11, 'a trigger deleted', 'DELETE FROM pg_trigger WHERE tgname = $$refuse_row_change$$' ],
+		[ 11, 'a trigger for another function', 'UPDATE pg_trigger SET tgfoid = $$suppress_redundant_updates_trigger$$::regproc WHERE tgname = $$refuse_row_change$$' ],
+		[ 11, 'no triggers', 'UPDATE pg_class SET relhastriggers = false WHERE oid = $$spine.events$$::regclass' ],
+		[ 11, 'no checks', 'UPDATE pg_class SET relchecks = 0 WHERE oid = $$spine.events$$::regclass' ],
+		[ 11, 'another owner', 'UPDATE pg_class SET relowner = (SELECT oid FROM pg_roles WHERE rolname = $$app$$) WHERE oid = $$spine.events$$::regclass' ],
+		[ 11, 'no row security', 'UPDATE pg_class SET relrowsecurity = false WHERE oid = $$spine.events$$::regclass' ],
+		[ 11, 'an index that is not unique', 'UPDATE pg_index SET indisunique = false WHERE indexrelid = $$spine.events_organization_id_sequence_key$$::regclass' ],
+		[ 11, 'a column that may be null', 'UPDATE pg_attribute SET attnotnull = false WHERE attrelid = $$spine.events$$::regclass AND attname = $$payload$$' ],
+		[ 11, 'another label', 'UPDATE pg_enum SET enumlabel = $$none$$ WHERE enumlabel = $$low$$' ],
+		[ 11, 'the extension renamed', 'UPDATE pg_extension SET extname = $$x$$ WHERE extname = $$people_os_spine$$' ],
+		[ 11, 'the event trigger disabled', 'UPDATE pg_event_trigger SET evtenabled = $$D$$' ],
+		[ 11, 'a grant to PUBLIC', 'UPDATE pg_class SET relacl = relacl || $$=r/owner$$::aclitem WHERE oid = $$spine.events$$::regclass' ]),
+	[ 11, 'SET on a superuser\'s setting granted', { su => 'detected' }, $none, 'GRANT SET ON PARAMETER people_os_spine.unguard TO app' ],
+	[ 11, 'a right to UPDATE granted', { app => 'prevented', writer => 'no effect', owner => 'detected', su => 'detected' }, $none, 'GRANT UPDATE ON spine.events TO app' ],
+	[ 13, 'LOCK TABLE', { app => 'prevented', writer => 'no effect', owner => 'no effect', su => 'no effect' }, $none, 'BEGIN; LOCK TABLE spine.events IN ACCESS EXCLUSIVE MODE; COMMIT' ],
+	(map { [ 15, "SET $_", { map { $_ => 'no effect' } @actors }, { map { $_ => 'prevented' } qw(app writer owner) }, "SET people_os_spine.$_" ] } "environment = 'prod'", 'max_payload_size = 2048', 'require_durable_commit = off', "unguard = 'x'", 'early_lock_release = on'),
+	[ 0, 'an administrator\'s way to alter', { su => 'detected' }, $none, q(SET people_os_spine.unguard = 'a reason'; CREATE TRIGGER a AFTER INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()) ],
+);
+
+my ($node, $db, %at_first);
+my $number = 0;
+sub fresh
+{
+	$db = 'm' . ++$number;
+	# What belongs to all databases is put back.
+	$node->safe_psql('template1', 'REVOKE ALL ON PARAMETER people_os_spine.unguard FROM app');
+	$node->safe_psql('template1', "CREATE DATABASE $db TEMPLATE base");
+	return;
+}
+# The events, and what is wrong with guards and chains: by a superuser, in a session of its own, in one call.
+sub look
+{
+	my ($rc, $out, $err) = $node->psql($db, q(
+	  SELECT 'rows ' || coalesce(md5(string_agg(e::text, ',' ORDER BY id)), 'none') FROM spine.events e;
+	  SELECT 'verify_guards: ' || guard || coalesce('#' || md5(found), '') FROM spine.verify_guards() WHERE ok IS NOT TRUE;
+	  SELECT DISTINCT 'verify_chain: ' || fault FROM spine.find_chain_faults();
+	), on_error_stop => 0);
+	my ($rows) = $out =~ /^rows (\w+)$/m;
+	my @said = grep { !$at_first{$_} } $out =~ /^(verify_.*)$/mg;
+	push @said, 'verification: an error' if $err =~ /ERROR/;
+	return ($rows // 'unreadable', join ', ', map { s/#\w+$//r } @said);
+}
+sub happened
+{
+	my ($actor, $was, @sessions) = @_;
+	my $refused = '';
+	foreach my $session (@sessions)
+	{
+		my ($state) = run_sql($node, $db, $session, role => $actor eq 'su' ? undef : $actor);
+		$refused = $state if $state ne '';
+	}
+	my ($rows, $said) = look();
+	my $changed = $rows ne $was;
+	return ('prevented', "by $refused", $said ne '') if $refused ne '' && !$changed;
+	return ('detected', "by $said", 1) if $said ne '';
+	return ('outside', '', 1) if $changed;
+	return ('no effect', '', 0);
+}
+
+foreach my $preloaded (0, 1)
+{
+	$node = PostgreSQL::Test::Cluster->new($preloaded ? 'preloaded' : 'not_preloaded');
+	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
+	$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = on\nlog_statement = none\npeople_os_spine.environment = 'test'\npeople_os_spine.actor_id = '$mine'\n"
+		  . ($preloaded ? "shared_preload_libraries = people_os_spine\n" : ''));
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE ROLE owner SUPERUSER LOGIN; CREATE ROLE app LOGIN; CREATE ROLE writer LOGIN; GRANT pg_write_all_data TO writer; CREATE DATABASE base');
+	$node->safe_psql('base', 'SET SESSION AUTHORIZATION owner; CREATE EXTENSION people_os_spine');
+	$node->safe_psql('base', GUARDS_OFF . 'ALTER EVENT TRIGGER people_os_spine_guard OWNER TO CURRENT_USER;' . GUARDS_ON . 'ALTER ROLE owner NOSUPERUSER; GRANT USAGE ON SCHEMA spine TO app; GRANT EXECUTE ON FUNCTION spine.emit_event TO app');
+	emit_base();
+	fresh();
+	is($node->safe_psql($db, 'SELECT string_agg(guard, $$, $$) FROM spine.verify_guards() WHERE NOT ok'), '', 'no false alarm');
+	# What is not in force to begin with, as checksums; and the owner, who is no superuser.
+	%at_first = map { $_ => 1 } split /\n/, $node->safe_psql($db, q(SELECT 'verify_guards: ' || guard || '#' || md5(found) FROM spine.verify_guards() WHERE ok IS NULL));
+	my ($was) = look();
+	foreach my $attack (@attacks)
+	{
+		my ($row, $name, $plain, $with, @sessions) = @$attack;
+		foreach my $actor (grep { exists $plain->{$_} } @actors)
+		{
+			my $declared = $preloaded && exists $with->{$actor} ? $with->{$actor} : $plain->{$actor};
+			my ($what, $how, $is_spent) = happened($actor, $was, @sessions);
+			is($what, $declared, sprintf '%s row %d, %s, %s: declared %s, happened %s %s', $preloaded ? 'preloaded' : 'not preloaded', $row, $actor, $name, $declared, $what, $how);
+			fresh() if $is_spent || $what ne 'prevented' && $what ne 'no effect';
+		}
+	}
+	$node->stop;
+}
+
+sub emit_base
+{
+	my $list = join ',', map { "'$_'" } $mine, $other;
+	$node->safe_psql('base', "SELECT count(spine.emit_event('hcm.employee.created', entity_id => o, organization_id => o, payload => jsonb_build_object('n', n))) FROM generate_series(1, 5) n, unnest(ARRAY[$list]::uuid[]) o");
+	return;
+}
+done_testing;
