@@ -163,6 +163,96 @@ COMMENT ON TRIGGER zz_chain_event ON spine.events IS 'Chains direct INSERTs';
 COMMENT ON TRIGGER refuse_change ON spine.events IS 'Refuses UPDATE, DELETE and TRUNCATE, also where no row matches';
 COMMENT ON TRIGGER refuse_row_change ON spine.events IS 'Refuses UPDATE and DELETE where only row triggers fire';
 
+-- Who may emit and read --------------------------------------------------------------------------------------------
+
+CREATE TABLE spine.role_bindings (
+  role            regrole NOT NULL,
+  capability      text    NOT NULL,
+  organization_id uuid,
+  CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit')),
+  CONSTRAINT role_bindings_role_capability_organization_id_key
+    UNIQUE NULLS NOT DISTINCT (role, capability, organization_id)
+);
+COMMENT ON TABLE spine.role_bindings IS
+  'For which organizations roles emit and read: written by spine.grant_emitter, grant_reader, grant_auditor and revoke_all';
+COMMENT ON COLUMN spine.role_bindings.role IS 'The role; its members have what it has';
+COMMENT ON COLUMN spine.role_bindings.capability IS
+  'emit: a role with such a row emits for no other organizations. read: sees them in spine.events. audit: sees them '
+  'whatever people_os_spine.organization_id says';
+COMMENT ON COLUMN spine.role_bindings.organization_id IS 'NULL: all organizations';
+COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS 'What a row can give';
+COMMENT ON CONSTRAINT role_bindings_role_capability_organization_id_key ON spine.role_bindings IS 'Nothing is given twice';
+COMMENT ON INDEX spine.role_bindings_role_capability_organization_id_key IS 'Finds what a role was given';
+
+CREATE FUNCTION spine.note_binding_change() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_note_binding_change';
+COMMENT ON FUNCTION spine.note_binding_change() IS
+  'Trigger function of spine.role_bindings: has every session look at the table again, once the change is committed. '
+  'Raises 39P01 where it is called as no trigger';
+
+CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON spine.role_bindings
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.note_binding_change();
+-- Logical replication fires only those for rows.
+CREATE TRIGGER note_row_change AFTER INSERT OR UPDATE OR DELETE ON spine.role_bindings
+  FOR EACH ROW EXECUTE FUNCTION spine.note_binding_change();
+ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER note_change;
+ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER note_row_change;
+COMMENT ON TRIGGER note_change ON spine.role_bindings IS 'Has sessions forget what they know of the table';
+COMMENT ON TRIGGER note_row_change ON spine.role_bindings IS 'Does so where only row triggers fire';
+
+SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', '');
+
+CREATE FUNCTION spine.may_read_support(internal) RETURNS internal
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'spine_may_read_support';
+COMMENT ON FUNCTION spine.may_read_support(internal) IS
+  'Planner support of spine.may_read: has the library loaded wherever row security shapes a plan. Raises 42501 where '
+  'debug_print_plan would show the plan to a role that sees a part of spine.events';
+
+CREATE FUNCTION spine.may_read(organization_id uuid) RETURNS boolean
+  LANGUAGE c STABLE STRICT PARALLEL SAFE SUPPORT spine.may_read_support AS 'MODULE_PATHNAME', 'spine_may_read';
+COMMENT ON FUNCTION spine.may_read(uuid) IS
+  'Whether the current role may read the events of an organization: it or a role that it is a member of was given them '
+  'by spine.grant_reader or grant_auditor, or it is a superuser or owns spine.events. For a role that is no auditor, '
+  'people_os_spine.organization_id narrows that to one organization. Raises 42P01 where spine.role_bindings is missing';
+
+-- Without FORCE: the owner sees all, and backups work.
+ALTER TABLE spine.events ENABLE ROW LEVEL SECURITY;
+CREATE POLICY read_given ON spine.events FOR SELECT USING (spine.may_read(organization_id));
+CREATE POLICY insert_any ON spine.events FOR INSERT WITH CHECK (true);
+COMMENT ON POLICY read_given ON spine.events IS 'A role sees the events of the organizations that it was given';
+COMMENT ON POLICY insert_any ON spine.events IS 'The chaining trigger checks for which organization a role emits';
+
+CREATE FUNCTION spine.grant_emitter(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_grant_emitter';
+COMMENT ON FUNCTION spine.grant_emitter(regrole, uuid[]) IS
+  'Lets a role emit for these organizations and no other, or for all: grants what emitting takes, and replaces what an '
+  'earlier call said. Runs with the caller''s rights. Raises 22004 for a null role or organization, 22023 for an empty '
+  'array, 42704 for a role that does not exist, 42501';
+
+CREATE FUNCTION spine.grant_reader(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_grant_reader';
+COMMENT ON FUNCTION spine.grant_reader(regrole, uuid[]) IS
+  'Lets a role read and verify the events of these organizations and no other, or of all: grants what that takes, and '
+  'replaces what an earlier call said. Where people_os_spine.organization_id is set the role sees that organization '
+  'alone. Runs with the caller''s rights. Raises what spine.grant_emitter does';
+
+CREATE FUNCTION spine.grant_auditor(role regrole) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_grant_auditor';
+COMMENT ON FUNCTION spine.grant_auditor(regrole) IS
+  'Lets a role read and verify the events of all organizations, whatever people_os_spine.organization_id says. Runs '
+  'with the caller''s rights. Raises 22004 for a null role, 42704 for one that does not exist, 42501';
+
+CREATE FUNCTION spine.revoke_all(role regrole) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_revoke_all';
+COMMENT ON FUNCTION spine.revoke_all(regrole) IS
+  'Takes from a role every right on the schema spine and what is in it, and its bindings: those of a dropped role too, '
+  'by its number. Call it before DROP ROLE. Runs with the caller''s rights. Raises 22004 for a null role, 22023 for an '
+  'owner, 2BP01 for rights that another role granted, 42501';
+
 -- Emitting ---------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION spine.emit_event(
@@ -181,7 +271,8 @@ CREATE FUNCTION spine.emit_event(
 COMMENT ON FUNCTION spine.emit_event(text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment) IS
   'Emits one event in the caller''s transaction and returns its id. event_type is <domain>.<entity>.<action>; entity_id '
   'is required; what is NULL comes from event_type or from the settings people_os_spine.*. Needs no right on the table. '
-  'Raises SP001 to SP011, SP015 to SP018, 25006 on a standby or in a read-only transaction';
+  'Raises SP001 to SP011, SP015 to SP018, 42501 for an organization that the role was not given, 25006 on a standby or '
+  'in a read-only transaction';
 
 CREATE FUNCTION spine.emit_events(events jsonb) RETURNS SETOF uuid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_emit_events';
@@ -210,7 +301,8 @@ RETURNS SETOF spine.events
 COMMENT ON FUNCTION spine.read_events(uuid, bigint, bigint) IS
   'The events of an organization after a sequence, in order and without a gap, at most max_events: call it again with the '
   'last sequence that you have. Sees what is committed now, whatever the transaction''s snapshot, and waits until that is '
-  'durable. Needs SELECT on spine.events. Raises SP019 for a negative max_events, 42501';
+  'durable. Needs SELECT on spine.events; there are none of an organization that the role may not read. Raises SP019 for '
+  'a negative max_events, 42501';
 
 -- The hash -----------------------------------------------------------------------------------------------------------
 
@@ -252,7 +344,8 @@ COMMENT ON FUNCTION spine.verify_chain(uuid, bigint, bigint) IS
   'One row an organization: intact (NULL where nothing was checked), what was checked, the faults'' number and the '
   'first. Reads the whole table, with parallel workers as an index build would (max_parallel_maintenance_workers), and '
   'says by NOTICE how far it is (people_os_spine.progress_interval). Takes no lock that emitters wait for, needs SELECT '
-  'on spine.events. Raises SP019 for a range that is none, 42501';
+  'on spine.events. A role that may read some organizations verifies those, and others are to it as if they were not '
+  'there. Raises SP019 for a range that is none, 42501';
 
 CREATE FUNCTION spine.find_chain_faults(
   organization_id uuid   DEFAULT NULL,
@@ -288,7 +381,8 @@ CREATE FUNCTION spine.read_verify_progress() RETURNS TABLE (
   LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'spine_read_verify_progress';
 COMMENT ON FUNCTION spine.read_verify_progress() IS
   'What spine.verify_progress shows, by process and the time at which that started: the verifications of this database '
-  'that the caller''s roles run, or all of them for members of pg_read_all_stats. Raises nothing';
+  'that the caller''s roles run, or all of them for members of pg_read_all_stats. events_done and events_per_second are '
+  'NULL for a role that sees a part of spine.events. Raises nothing';
 
 CREATE VIEW spine.verify_progress AS
   SELECT p.pid, a.datname, a.usename, p.organization_id, p.started, p.blocks_total, p.blocks_done, p.events_done,
@@ -306,9 +400,9 @@ COMMENT ON COLUMN spine.verify_progress.started IS 'When this reading of the tab
 COMMENT ON COLUMN spine.verify_progress.blocks_total IS
   'How many blocks of the table are to be read; twice as many once events that share a sequence ask for a second reading';
 COMMENT ON COLUMN spine.verify_progress.blocks_done IS 'How many are read, by all processes';
-COMMENT ON COLUMN spine.verify_progress.events_done IS 'How many events were in them, those of other organizations included';
+COMMENT ON COLUMN spine.verify_progress.events_done IS 'How many events were in them, those of other organizations included; NULL for a role that sees a part of spine.events';
 COMMENT ON COLUMN spine.verify_progress.share IS 'blocks_done of blocks_total: 0 to 1';
-COMMENT ON COLUMN spine.verify_progress.events_per_second IS 'Since the start';
+COMMENT ON COLUMN spine.verify_progress.events_per_second IS 'Since the start; NULL where events_done is';
 COMMENT ON COLUMN spine.verify_progress.seconds_left IS 'At that pace; NULL where nothing is read yet';
 
 -- The guard -------------------------------------------------------------------------------------------------------------

@@ -17,3 +17,10 @@ SELECT tgname, tgenabled, pg_get_triggerdef(oid) FROM pg_trigger
  WHERE tgrelid = 'spine.events'::regclass ORDER BY tgname;
 SELECT enum_range(NULL::spine.actor_type), enum_range(NULL::spine.environment), enum_range(NULL::spine.severity);
 SELECT 'critical'::spine.severity >= 'high' AS severity_is_ordered;
+SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 'spine.events'::regclass;
+SELECT polname, polcmd, polpermissive, pg_get_expr(polqual, polrelid) AS using, pg_get_expr(polwithcheck, polrelid) AS check
+  FROM pg_policy WHERE polrelid = 'spine.events'::regclass ORDER BY polname;
+SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull
+  FROM pg_attribute WHERE attrelid = 'spine.role_bindings'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'spine.role_bindings'::regclass AND contype <> 'n' ORDER BY conname;
+SELECT tgname, tgenabled, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'spine.role_bindings'::regclass ORDER BY tgname;

@@ -6,6 +6,7 @@
 #include "core/chain_check.h"
 #include "core/event_name.h"
 #include "core/uuid.h"
+#include "pg/access.h"
 #include "pg/compat.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
@@ -346,7 +347,7 @@ void resolve_organization(EventValues *values) {
   values->set(Column::organization_id, uuid_datum(settings.organization_id));
 }
 
-void check_event(const EventTable *table, EventValues *values, std::string_view *payload) {
+void check_event(const EventTable *table, EventValues *values, const Uuid *may_emit, std::string_view *payload) {
   refuse_given_columns(*values);
   resolve_name(values);
   if (!values->has(Column::entity_id))
@@ -355,6 +356,8 @@ void check_event(const EventTable *table, EventValues *values, std::string_view 
                             "uuid.")));
   resolve_actor(table, values);
   resolve_organization(values);
+  Uuid organization = uuid_of(values->get(Column::organization_id));
+  if (may_emit == nullptr || organization != *may_emit) require_emitting(table->root, organization);
   resolve_environment(table, values);
   if (!values->has(Column::severity))
     values->set(Column::severity, ObjectIdGetDatum(enum_value(table->enum_type[2], "low")));

@@ -17,9 +17,9 @@ void refuse_given_columns(const EventValues &values);
 void resolve_organization(EventValues *values);
 
 // Checks everything that the caller gave, and fills in what he left to the settings, so that a bad event is
-// refused before it waits for anybody. *payload: its canonical form, until the Hasher's next.
-// Raises SP001 to SP012.
-void check_event(const EventTable *table, EventValues *values, std::string_view *payload);
+// refused before it waits for anybody. may_emit: an organization for which the current role's right to emit needs no
+// check, or null. *payload: its canonical form, until the Hasher's next. Raises SP001 to SP012, 42501.
+void check_event(const EventTable *table, EventValues *values, const Uuid *may_emit, std::string_view *payload);
 
 // Gives a checked event what it has from the moment when it is emitted: id, recorded_by, transaction_id.
 // Raises SP016.

@@ -7,7 +7,11 @@ extern "C" {
 #include <access/genam.h>
 #include <catalog/pg_class.h>
 #include <executor/executor.h>
+#include <nodes/plannodes.h>
 #include <nodes/readfuncs.h>
+#if PG_VERSION_NUM >= 160000
+#include <parser/parse_relation.h>
+#endif
 #if PG_VERSION_NUM >= 180000
 #include <rewrite/rewriteHandler.h>
 #endif
@@ -89,6 +93,17 @@ inline bool compat_owns_table(Oid relid, Oid role) {
   return object_ownercheck(RelationRelationId, relid, role);
 #else
   return pg_class_ownercheck(relid, role);
+#endif
+}
+
+// Whose rights on a table a query asks for; InvalidOid: the current role's.
+inline Oid compat_checked_role(const PlannedStmt *statement, const RangeTblEntry *entry) {
+#if PG_VERSION_NUM >= 160000
+  if (entry->perminfoindex == 0) return InvalidOid;
+  return getRTEPermissionInfo(statement->permInfos, const_cast<RangeTblEntry *>(entry))->checkAsUser;
+#else
+  (void)statement;
+  return entry->checkAsUser;
 #endif
 }
 

@@ -114,7 +114,7 @@ void emit(EventValues *events, int count, int *position) {
     Relation relation = table_open(events_relid(), AccessShareLock);
     for (*position = 0; *position < count; ++*position) {
       std::string_view payload;
-      check_event(event_table(relation), &events[*position], &payload);
+      check_event(event_table(relation), &events[*position], nullptr, &payload);
       stamp_event(&events[*position]);
       add_pending(events[*position]);
     }

@@ -438,26 +438,28 @@ HeapTuple catalog_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object)
   return row;
 }
 
-bool is_guarded(const Guarded &guarded, Oid classid, Oid object) {
-  if (classid == ExtensionRelationId) return object == guarded.extension;
-  if (classid == NamespaceRelationId) return object == guarded.schema;
+// Refuses to let an object of the spine go. Its members go with their extension and no other way, so that is what
+// the error names.
+void judge_drop(const Guarded &guarded, Oid classid, Oid object) {
   if (classid == TriggerRelationId) {
     HeapTuple row = catalog_row(classid, TriggerOidIndexId, Anum_pg_trigger_oid, object);
-    if (!HeapTupleIsValid(row)) return false;
+    if (!HeapTupleIsValid(row)) return;
     Form_pg_trigger trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row));
     // Somebody else's may go, and those that a foreign key has on the table it points at.
-    return guarded.owns_table(trigger->tgrelid) && guarded.owns(ProcedureRelationId, trigger->tgfoid);
-  }
-  if (classid == ConstraintRelationId) {
+    if (guarded.owns_table(trigger->tgrelid) && guarded.owns(ProcedureRelationId, trigger->tgfoid))
+      refuse_object(classid, object);
+  } else if (classid == ConstraintRelationId) {
     HeapTuple row = catalog_row(classid, ConstraintOidIndexId, Anum_pg_constraint_oid, object);
-    return HeapTupleIsValid(row) &&
-           guarded.owns_table(reinterpret_cast<Form_pg_constraint>(GETSTRUCT(row))->conrelid);
-  }
-  if (classid == PolicyRelationId) {
+    if (HeapTupleIsValid(row) && guarded.owns_table(reinterpret_cast<Form_pg_constraint>(GETSTRUCT(row))->conrelid))
+      refuse_object(classid, object);
+  } else if (classid == PolicyRelationId) {
     HeapTuple row = catalog_row(classid, PolicyOidIndexId, Anum_pg_policy_oid, object);
-    return HeapTupleIsValid(row) && guarded.owns_table(reinterpret_cast<Form_pg_policy>(GETSTRUCT(row))->polrelid);
+    if (HeapTupleIsValid(row) && guarded.owns_table(reinterpret_cast<Form_pg_policy>(GETSTRUCT(row))->polrelid))
+      refuse_object(classid, object);
+  } else if ((classid == ExtensionRelationId && object == guarded.extension) ||
+             (classid == NamespaceRelationId && object == guarded.schema) || guarded.owns(classid, object)) {
+    refuse_object(ExtensionRelationId, guarded.extension);
   }
-  return guarded.owns(classid, object);
 }
 
 void object_access(ObjectAccessType access, Oid classid, Oid object, int column, void *argument) {
@@ -471,8 +473,7 @@ void object_access(ObjectAccessType access, Oid classid, Oid object, int column,
   } else if (access == OAT_DROP) {
     // The server's own, as at the end of REINDEX CONCURRENTLY.
     if ((static_cast<ObjectAccessDrop *>(argument)->dropflags & PERFORM_DELETION_INTERNAL) != 0) return;
-    if (!current.is_recorded && guarded.find() && is_guarded(guarded, classid, object))
-      refuse_object(classid, object);
+    if (!current.is_recorded && guarded.find()) judge_drop(guarded, classid, object);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/access.h"
 #include "pg/chain.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
@@ -257,20 +258,21 @@ void chain_now(EventValues *events, int event_count, int *position) {
   if (count == 0 && event_count == 1) {
     relation = table_open(events_relid(), RowExclusiveLock);
   } else {
+    Oid relid = events_relid();
+    relation = table_open(relid, AccessShareLock);
+    Oid root = event_table(relation)->root;
+    table_close(relation, NoLock);
     Uuid *organizations = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Uuid) * static_cast<Size>(event_count)));
     for (*position = 0; *position < event_count; ++*position) {
       resolve_organization(&events[*position]);
       organizations[*position] = uuid_of(events[*position].get(Column::organization_id));
+      require_emitting(root, organizations[*position]);  // or it would wait for chains that are not its own
     }
     if (count > 0) {
       std::sort(organizations, organizations + event_count);
       chain_some(organizations, event_count);
     }
     // The chains are locked before the table is: where they are too many, it is the table that is locked.
-    Oid relid = events_relid();
-    relation = table_open(relid, AccessShareLock);
-    Oid root = event_table(relation)->root;
-    table_close(relation, NoLock);
     lock_chains(root, organizations, event_count);
     pfree(organizations);
     relation = table_open(relid, RowExclusiveLock);

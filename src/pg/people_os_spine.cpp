@@ -1,4 +1,5 @@
 // The module: magic block, start-up, and what lives as long as the backend.
+#include "pg/access.h"
 #include "pg/chain.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
@@ -26,6 +27,7 @@ Hasher &hasher() {
 extern "C" void _PG_init(void) {
   spine::define_settings();
   spine::watch_catalog_changes();
+  spine::watch_access();
   // Callbacks run last-registered first: what is pending is chained while the chains' own state is still there.
   spine::watch_transactions();
   spine::watch_releases();

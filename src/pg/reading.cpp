@@ -1,6 +1,7 @@
 // spine.read_events, and what functions that read events have in common.
 #include "pg/reading.h"
 
+#include "pg/access.h"
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/event_table.h"
@@ -14,9 +15,7 @@ extern "C" {
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <storage/bufmgr.h>
-#include <utils/acl.h>
 #include <utils/fmgroids.h>
-#include <utils/rls.h>
 #include <utils/snapmgr.h>
 }
 
@@ -58,15 +57,6 @@ void FreshRead::end() {
 
 void FreshRead::end_shared() { UnregisterSnapshot(snapshot_); }
 
-void require_reading_all(Oid relid) {
-  if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-      check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED)
-    return;
-  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                  errmsg("role \"%s\" may not read all of spine.events", GetUserNameFromId(GetUserId(), false)),
-                  errhint("GRANT SELECT ON spine.events to it, without a row security policy that applies to it.")));
-}
-
 extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_read_events);
@@ -80,7 +70,7 @@ PGDLLEXPORT Datum spine_read_events(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("max_events is " INT64_FORMAT, most),
                     errhint("Pass how many events to return at most, 0 or more.")));
   Oid relid = events_relid();
-  require_reading_all(relid);
+  if (!require_reading(relid).has(uuid_of(organization))) return static_cast<Datum>(0);
   Relation relation = table_open(relid, AccessShareLock);
   Oid index_oid = event_table(relation)->sequence_index;
   if (!OidIsValid(index_oid)) report_no_index(relation);

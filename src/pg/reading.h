@@ -39,7 +39,4 @@ class FreshRead {
   ReadGuard guard_;
 };
 
-// Raises 42501 where the current role may not read every row of the table.
-void require_reading_all(Oid relid);
-
 }  // namespace spine

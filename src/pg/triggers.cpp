@@ -101,7 +101,7 @@ PGDLLEXPORT Datum spine_chain_event(PG_FUNCTION_ARGS) {
   resolve_organization(&values);
   chain_pending_of(uuid_of(values.get(Column::organization_id)));  // what was emitted before comes before
   std::string_view payload;
-  check_event(table, &values, &payload);
+  check_event(table, &values, nullptr, &payload);
   stamp_event(&values);
   chain_event(relation, table, &values, payload);
   remember_head(table, values, false);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/chain_check.h"
+#include "pg/access.h"
 #include "pg/reading.h"
 #include "pg/record_sort.h"
 #include "pg/verify_progress.h"
@@ -28,6 +29,8 @@ struct Verification {
   MemoryContext per_row;
   bool one;  // only this organization
   Uuid organization;
+  Organizations readable;  // by the role that asked: no row of others is looked at
+  bool one_is_readable;
   Range range;
   SegmentFolder *folder;
   RecordSort segments;

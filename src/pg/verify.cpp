@@ -22,10 +22,8 @@ extern "C" {
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <storage/bufmgr.h>
-#include <utils/acl.h>
 #include <utils/fmgroids.h>
 #include <utils/lsyscache.h>
-#include <utils/rls.h>
 #include <utils/snapmgr.h>
 }
 
@@ -231,15 +229,22 @@ void drain_folder(Verification *v) {
   while (v->folder->drain(&segment)) put_segment(v, segment);
 }
 
+// A row that cannot say whose it is may be anybody's: whoever may read all of the table hears of it.
+bool is_wanted(const Verification *v, const Event &event) {
+  if (!event.has(Column::organization_id)) return v->readable.all;
+  if (v->one) return v->one_is_readable && event.organization_id == v->organization;
+  return v->readable.has(event.organization_id);
+}
+
 void check_row(Verification *v, const EventTable *table, HeapTuple tuple) {
   Event event;
   const char *why;
   constexpr uint32_t place = bit(Column::organization_id) | bit(Column::sequence);
   constexpr uint32_t link = place | bit(Column::id) | bit(Column::timestamp) | bit(Column::previous_hash) | bit(Column::event_hash);
-  if (v->one || v->singles || v->range.has_context() || v->range.to != INT64_MAX) {
-    // Most rows may be none of ours: look at their place first. A row that cannot say whose it is may be.
+  if (v->one || !v->readable.all || v->singles || v->range.has_context() || v->range.to != INT64_MAX) {
+    // Most rows may be none of ours: look at their place first.
     (void)event_of_tuple(v->relation, table, tuple->t_data, tuple->t_len, place, &event, &why);
-    if (v->one && event.has(Column::organization_id) && event.organization_id != v->organization) return;
+    if (!is_wanted(v, event)) return;
     if ((event.present & place) == place) {
       if (v->singles && !is_redone(v, event.organization_id)) return;
       bool after = event.sequence > v->range.to;
@@ -368,7 +373,9 @@ Verification *verification_of(FunctionCallInfo fcinfo) {
                            static_cast<int64>(v->range.to)),
                     errhint("A chain begins at 1, and from_sequence is at most to_sequence.")));
   Oid relid = events_relid();
-  require_reading_all(relid);
+  v->readable = require_reading(relid);
+  v->one_is_readable = v->one && v->readable.has(v->organization);
+  v->progress.counts_hidden = !v->readable.all;
   v->relation = table_open(relid, AccessShareLock);
   v->progress.has_organization = v->one;
   v->progress.organization = v->organization;

@@ -5,6 +5,8 @@
 // many organizations lie interleaved, hardly one would find the event before it in its own piece.
 #include "pg/verification.h"
 
+#include <algorithm>
+
 #include "pg/event_table.h"
 
 extern "C" {
@@ -33,12 +35,24 @@ struct BlockShare {
 
 namespace {
 
-enum Key : uint64 { key_shared = 1, key_snapshot, key_segments, key_faults, key_query, key_buffers, key_wal };
+enum Key : uint64 {
+  key_shared = 1,
+  key_snapshot,
+  key_segments,
+  key_faults,
+  key_query,
+  key_buffers,
+  key_wal,
+  key_readable
+};
 
 struct Shared {
   Oid relid;
   bool one;
   Uuid organization;
+  bool reads_all;
+  int readable;  // how many organizations lie under key_readable
+  bool one_is_readable;
   Range range;
   BlockShare share;
   ReadCounts counts;
@@ -110,7 +124,8 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
                         tuplesort_estimate_shared(processes),
                         strlen(query) + 1,
                         mul_size(sizeof(BufferUsage), static_cast<Size>(workers)),
-                        mul_size(sizeof(WalUsage), static_cast<Size>(workers))};
+                        mul_size(sizeof(WalUsage), static_cast<Size>(workers)),
+                        Max(mul_size(sizeof(Uuid), static_cast<Size>(v->readable.count)), 1)};
   for (Size size : sizes) shm_toc_estimate_chunk(&context->estimator, size);
   shm_toc_estimate_keys(&context->estimator, lengthof(sizes));
   InitializeParallelDSM(context);
@@ -124,6 +139,9 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   shared->relid = RelationGetRelid(v->relation);
   shared->one = v->one;
   shared->organization = v->organization;
+  shared->reads_all = v->readable.all;
+  shared->readable = v->readable.count;
+  shared->one_is_readable = v->one_is_readable;
   shared->range = v->range;
   shared->share.blocks = static_cast<BlockNumber>(v->progress.blocks_total);
   shared->share.processes = static_cast<uint32>(processes);
@@ -141,6 +159,7 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   memcpy(allocate<char>(context, key_query, sizes[4]), query, sizes[4]);
   BufferUsage *buffers = allocate<BufferUsage>(context, key_buffers, sizes[5]);
   WalUsage *wal = allocate<WalUsage>(context, key_wal, sizes[6]);
+  std::copy_n(v->readable.sorted, v->readable.count, allocate<Uuid>(context, key_readable, sizes[7]));
 
   LaunchParallelWorkers(context);
   int launched = context->nworkers_launched;
@@ -249,6 +268,8 @@ void spine_verify_worker(dsm_segment *segment, shm_toc *toc) {
   v->relation = table_open(shared->relid, AccessShareLock);
   v->one = shared->one;
   v->organization = shared->organization;
+  v->readable = {shared->reads_all, shared->readable, look_up<Uuid>(toc, key_readable)};
+  v->one_is_readable = shared->one_is_readable;
   v->range = shared->range;
   v->read.begin_shared(RestoreSnapshot(look_up<char>(toc, key_snapshot)));
   read_share(v, shared, segments, faults);

@@ -2,6 +2,7 @@
 // it, so each verification keeps a small file where the server keeps its passing statistics.
 #include "pg/verify_progress.h"
 
+#include "pg/access.h"
 #include "pg/settings.h"
 
 extern "C" {
@@ -156,7 +157,10 @@ void advance_progress(VerifyProgress *progress, uint64 rows, uint64 blocks) {
   Rate rate = rate_of(pg_atomic_read_u64(&progress->counts->blocks), progress->blocks_total,
                       pg_atomic_read_u64(&progress->counts->rows), now - progress->started);
   if (rate.seconds_left < 0) return;
-  ereport(NOTICE, (errmsg("verifying: %.0f %% of the table read, %.0f events a second, about %.0f s left",
+  if (progress->counts_hidden)
+    ereport(NOTICE, (errmsg("verifying: %.0f %% of the table read, about %.0f s left", 100 * rate.share, rate.seconds_left)));
+  else
+    ereport(NOTICE, (errmsg("verifying: %.0f %% of the table read, %.0f events a second, about %.0f s left",
                           100 * rate.share, rate.rows_per_second, rate.seconds_left)));
 }
 
@@ -169,6 +173,7 @@ PGDLLEXPORT Datum spine_read_verify_progress(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   bool sees_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+  bool sees_counts = sees_all_events(GetUserId());
   DIR *directory = AllocateDir(PG_STAT_TMP_DIR);
   while (dirent *entry = ReadDirExtended(directory, PG_STAT_TMP_DIR, DEBUG1)) {
     char *end;
@@ -194,6 +199,7 @@ PGDLLEXPORT Datum spine_read_verify_progress(PG_FUNCTION_ARGS) {
     values[7] = Float8GetDatum(rate.share);
     values[8] = Float8GetDatum(rate.rows_per_second);
     values[9] = Float8GetDatum(rate.seconds_left);
+    nulls[6] = nulls[8] = !sees_counts;
     nulls[9] = rate.seconds_left < 0;
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
   }

@@ -21,6 +21,7 @@ struct VerifyProgress {
   ReadCounts *counts;   // shared where there are workers
   ReadCounts own;
   bool reports;         // this process is the one that was asked
+  bool counts_hidden;   // from its client, who may not know how many events others have
   bool has_organization;
   Uuid organization;
   uint64 blocks_total;

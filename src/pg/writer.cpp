@@ -204,7 +204,10 @@ void Writer::store(EventValues *values) {
   if (values->has(Column::id)) {
     payload = checked_payload(*values);
   } else {
-    check_event(table, values, &payload);
+    // What a trigger left as it was emitted was checked then, and rights are those of then.
+    Uuid emitted_for;
+    if (was_stamped) emitted_for = uuid_of(stamped.get(Column::organization_id));
+    check_event(table, values, was_stamped ? &emitted_for : nullptr, &payload);
     if (was_stamped)
       for (Column stamp : stamps) values->set(stamp, stamped.get(stamp));
     else

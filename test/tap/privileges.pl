@@ -14,13 +14,12 @@ my $emit = "SELECT spine.emit_event($arguments)";
 my $all  = 'text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment';
 $node->safe_psql('postgres', <<SQL);
 CREATE ROLE nobody LOGIN; CREATE ROLE app LOGIN; CREATE ROLE app2 LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE direct LOGIN; CREATE ROLE auditor LOGIN;
-GRANT USAGE ON SCHEMA spine TO app, app2, direct, auditor;
+GRANT USAGE ON SCHEMA spine TO app, app2, direct;
 GRANT EXECUTE ON FUNCTION spine.emit_event($all) TO app, app2;
 GRANT pg_write_all_data, pg_read_all_data TO writer;
-GRANT USAGE ON SCHEMA spine TO writer;
+GRANT USAGE ON SCHEMA spine TO writer; GRANT EXECUTE ON FUNCTION spine.may_read TO writer;
 GRANT INSERT ON spine.events TO direct;
-GRANT SELECT ON spine.events TO auditor;
-GRANT EXECUTE ON FUNCTION spine.verify_chain(uuid, bigint, bigint), spine.find_chain_faults(uuid, bigint, bigint) TO auditor;
+SELECT spine.grant_auditor('auditor');
 GRANT CREATE, USAGE ON SCHEMA public TO app; GRANT TEMPORARY ON DATABASE postgres TO app;
 SQL
 
@@ -51,6 +50,10 @@ my %denied = (
 	'attach the guard'  => 'CREATE TEMP TABLE t (LIKE pg_class); CREATE TRIGGER z BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION spine.refuse_change()',
 	'refer to it'       => 'CREATE TABLE t (id uuid REFERENCES spine.events)',
 	'disable triggers'  => 'ALTER TABLE spine.events DISABLE TRIGGER ALL',
+	'give itself rights' => "INSERT INTO spine.role_bindings VALUES ('app', 'read', NULL)",
+	'read the bindings' => 'SELECT * FROM spine.role_bindings',
+	'grant itself more' => "SELECT spine.grant_reader('app')",
+	'disable row security' => 'ALTER TABLE spine.events DISABLE ROW LEVEL SECURITY',
 	'set environment'   => "SET people_os_spine.environment = 'dev'",
 	'set payload size'  => 'SET people_os_spine.max_payload_size = 1024',
 	'set durability'    => 'SET people_os_spine.require_durable_commit = off',
@@ -58,15 +61,16 @@ my %denied = (
 is_refused($node, 'postgres', "$emit; $denied{$_}", '42501', "app does not: $_", role => 'app') foreach sort keys %denied;
 is_refused($node, 'postgres', 'CREATE TRIGGER z BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'SP024',
 	'nor puts a trigger on it', role => 'app');
+is_refused($node, 'postgres', 'CREATE POLICY mine ON spine.events USING (true)', 'SP024', 'nor a policy', role => 'app');
 is_allowed($node, 'postgres', 'SELECT count(*) FROM spine.verify_chain()', 'auditor verifies', role => 'auditor');
 is_refused($node, 'postgres', $emit, '42501', 'auditor does not emit', role => 'auditor');
 $node->safe_psql('postgres', 'REVOKE SELECT ON spine.events FROM auditor');
-is_refused($node, 'postgres', "SELECT * FROM spine.$_()", '42501', "$_ needs SELECT on the table", role => 'auditor', hint => 'GRANT SELECT')
+is_refused($node, 'postgres', "SELECT * FROM spine.$_()", '42501', "$_ needs SELECT on the table", role => 'auditor', hint => 'grant_reader')
   foreach qw(verify_chain find_chain_faults);
 $node->safe_psql('postgres', 'GRANT SELECT ON spine.events TO auditor');
-$node->safe_psql('postgres', GUARDS_OFF . 'ALTER TABLE spine.events ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON spine.events FOR SELECT TO auditor USING (false)');
-is_refused($node, 'postgres', 'SELECT * FROM spine.verify_chain()', '42501', 'behind row security no verification that would call a part the whole', role => 'auditor');
-$node->safe_psql('postgres', GUARDS_OFF . 'DROP POLICY none ON spine.events; ALTER TABLE spine.events DISABLE ROW LEVEL SECURITY;' . GUARDS_ON);
+$node->safe_psql('postgres', GUARDS_OFF . 'CREATE POLICY none ON spine.events AS RESTRICTIVE FOR SELECT TO auditor USING (false)');
+is_refused($node, 'postgres', 'SELECT * FROM spine.verify_chain()', '42501', 'behind a policy of others no verification that would look past it', role => 'auditor');
+$node->safe_psql('postgres', GUARDS_OFF . 'DROP POLICY none ON spine.events;' . GUARDS_ON);
 
 # Nothing is granted to PUBLIC. A table's row type and array types carry no right of their own.
 is($node->safe_psql('postgres', <<'SQL'), '', 'the catalog shows no right of PUBLIC');

@@ -59,10 +59,11 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE auditor;
 CREATE ROLE stranger;
 CREATE ROLE monitor IN ROLE pg_read_all_stats;
-GRANT USAGE ON SCHEMA spine TO auditor, stranger, monitor;
-GRANT SELECT ON spine.events TO auditor;
-GRANT EXECUTE ON FUNCTION spine.verify_chain(uuid, bigint, bigint), spine.read_verify_progress() TO auditor, stranger, monitor;
-GRANT SELECT ON spine.verify_progress TO auditor, stranger, monitor;
+CREATE ROLE reader LOGIN;
+SELECT spine.grant_auditor('auditor'), spine.grant_reader('reader', ARRAY['00000000-0000-4000-8000-000000000007', '00000000-0000-4000-8000-000000000008']::uuid[]);
+GRANT USAGE ON SCHEMA spine TO stranger, monitor;
+GRANT EXECUTE ON FUNCTION spine.read_verify_progress() TO stranger, monitor;
+GRANT SELECT ON spine.verify_progress TO stranger, monitor;
 SELECT count(spine.emit_event('hcm.employee.updated', entity_id => '00000000-0000-4000-8000-0000000000e1',
          actor_id => '00000000-0000-4000-8000-0000000000a1',
          payload => jsonb_build_object('name', 'Ada Lovelace', 'salary', 120000.5, 'n', i, 'since', '2026-01-19', 'active', true),
@@ -186,6 +187,23 @@ is($out, $large, 'with the same result');
 (undef, $out, $err) = run_sql($node, 'postgres', "SET people_os_spine.progress_interval = '10ms'; $alone $verify");
 like($err, qr/verifying: /, 'alone it says how far it is, too');
 is($out, $large, 'alone, the result is the same');
+
+# A reader of two organizations: the same with workers and alone, and no count of others.
+my $two = 'SELECT count(*), sum(events), sum(faults), bool_and(intact) FROM spine.verify_chain()';
+foreach my $how ([ 'alone', $alone ], [ 'with workers', $together ])
+{
+	my ($state, $answer, $said) = run_sql($node, 'postgres', "SET client_min_messages = debug1; SET people_os_spine.progress_interval = '10ms'; $how->[1] $two", role => 'reader');
+	is($answer, '2|200|0|t', "$how->[0], a reader verifies its organizations");
+	like($said, qr/with 2 parallel workers/, 'workers were there') if $how->[0] ne 'alone';
+	like($said, qr/NOTICE:  00000: verifying: \d+ % of the table read, about \d+ s left/, "$how->[0], it hears how far it is");
+	unlike($said, qr/events a second/, "$how->[0], but not at which pace events go by");
+}
+my $theirs = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' user=reader', '-c', $two ], '<', \undef, '>', \(my $ignored = ''));
+my $counts = sub { my (undef, $answer) = run_sql($node, 'postgres', 'SELECT blocks_done > 0, events_done, events_per_second FROM spine.verify_progress', @_); return $answer };
+$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM spine.verify_progress');
+is($counts->(role => 'reader'), 't||', 'in the view, it does not see how many either');
+like($counts->(), qr/^t\|\d+\|\d+/, 'as a superuser does');
+$theirs->finish;
 
 # Ended at any moment.
 my %ends;

@@ -1,0 +1,168 @@
+-- Who may emit for whom, and read whom: the helpers, and what they give; the rest is in test/tap/tenants.pl.
+\set A '00000000-0000-4000-8000-0000000ea001'
+\set B '00000000-0000-4000-8000-0000000ea002'
+\set C '00000000-0000-4000-8000-0000000ea003'
+SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
+CREATE ROLE spine_app;
+CREATE ROLE "spine Reader";
+CREATE ROLE spine_auditor;
+CREATE ROLE spine_member IN ROLE "spine Reader", spine_app;
+SELECT count(spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', i::text), organization_id => o))
+  FROM generate_series(1, 3) i, unnest(ARRAY[:'A', :'B', :'C']::uuid[]) o;
+CREATE VIEW ours AS SELECT role, capability, right(organization_id::text, 4) AS organization FROM spine.role_bindings
+ WHERE role::text LIKE '%spine%' ORDER BY role::text, capability, organization_id;
+
+-- A call says what the role has from now on.
+SELECT spine.grant_emitter('spine_app', ARRAY[:'A', :'B', :'A']::uuid[]);
+TABLE ours;
+SELECT spine.grant_emitter('spine_app', ARRAY[:'C']::uuid[]);
+SELECT spine.grant_reader('"spine Reader"', ARRAY[:'A', :'B']::uuid[]);
+SELECT spine.grant_auditor('spine_auditor');
+TABLE ours;
+SELECT spine.grant_emitter('spine_app');
+TABLE ours;
+SELECT spine.grant_emitter('spine_app', ARRAY[:'A', :'B']::uuid[]);
+
+-- What may be emitted, one event, several, and by INSERT.
+GRANT INSERT ON spine.events TO spine_app;
+SET ROLE spine_app;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'A') IS NOT NULL AS emitted;
+\set SHOW_CONTEXT never
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'C');
+\echo :SQLSTATE
+SELECT spine.emit_events(jsonb_build_array(
+  jsonb_build_object('event_type', 'a.b.c', 'entity_id', spine.entity_uuid('a', 'b', 'c'), 'organization_id', :'B'),
+  jsonb_build_object('event_type', 'a.b.c', 'entity_id', spine.entity_uuid('a', 'b', 'c'), 'organization_id', :'C')));
+INSERT INTO spine.events (event_type, entity_id, organization_id) VALUES ('a.b.c', spine.entity_uuid('a', 'b', 'c'), :'C');
+INSERT INTO spine.events (event_type, entity_id, organization_id) VALUES ('a.b.c', spine.entity_uuid('a', 'b', 'c'), :'B');
+SET people_os_spine.organization_id = :'C';
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'));
+RESET people_os_spine.organization_id;
+SELECT count(*) FROM spine.events;
+SELECT spine.grant_emitter('spine_app');
+RESET ROLE;
+
+-- Rights at chain_at = commit are those of the moment of emitting; what a trigger makes of the event is checked then.
+BEGIN;
+SET LOCAL people_os_spine.chain_at = commit;
+SET LOCAL ROLE spine_app;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'B') IS NOT NULL AS emitted;
+RESET ROLE;
+SELECT spine.revoke_all('spine_app');
+SELECT spine.chain_pending();
+ROLLBACK;
+CREATE FUNCTION move_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF new.event_type = 'a.b.moved' THEN new.organization_id := '00000000-0000-4000-8000-0000000ea003'; END IF;
+  RETURN new;
+END
+$$;
+CALL guard_off();
+CREATE TRIGGER move_event BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION move_event();
+SET ROLE spine_app;
+SELECT spine.emit_event('a.b.moved', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'B');
+RESET ROLE;
+BEGIN;
+SET LOCAL people_os_spine.chain_at = commit;
+SET LOCAL ROLE spine_app;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'B') IS NOT NULL AS emitted;
+RESET ROLE;
+SELECT spine.grant_emitter('spine_app', ARRAY[:'A']::uuid[]);
+SELECT spine.chain_pending();
+SET LOCAL ROLE spine_app;
+SELECT spine.emit_event('a.b.moved', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'A') IS NOT NULL AS emitted;
+COMMIT;
+DROP TRIGGER move_event ON spine.events;
+CALL guard_on();
+DROP FUNCTION move_event;
+
+-- What a reader sees, everywhere the same; the setting narrows it, but not what an auditor sees.
+SET ROLE "spine Reader";
+SELECT right(organization_id::text, 4) AS organization, count(*) FROM spine.events GROUP BY 1 ORDER BY 1;
+SELECT right(organization_id::text, 4) AS organization, intact, events FROM spine.verify_chain();
+SELECT right(organization_id::text, 4) AS organization, intact, events, faults FROM spine.verify_chain(:'B');
+SELECT right(organization_id::text, 4) AS organization, intact, events, faults FROM spine.verify_chain(:'C');
+SELECT right(organization_id::text, 4) AS organization, intact, events, faults FROM spine.verify_chain('00000000-0000-4000-8000-0000000ea999');
+SELECT count(*) FROM spine.read_events(:'A');
+SELECT count(*) FROM spine.read_events(:'C');
+SELECT spine.may_read(:'A') AS a, spine.may_read(:'C') AS c, spine.may_read(NULL) AS nobody;
+SET people_os_spine.organization_id = :'B';
+SELECT right(organization_id::text, 4) AS organization, intact, events FROM spine.verify_chain();
+SELECT spine.may_read(:'A') AS a, spine.may_read(:'B') AS b, spine.may_read(:'C') AS c;
+SET people_os_spine.organization_id = :'C';
+SELECT count(*) FROM spine.verify_chain();
+SELECT count(*) FROM spine.events;
+SET ROLE spine_auditor;
+SELECT right(organization_id::text, 4) AS organization, intact, events FROM spine.verify_chain() WHERE organization_id IN (:'A', :'B', :'C');
+SELECT spine.may_read(:'A') AS a, spine.may_read(:'C') AS c;
+RESET people_os_spine.organization_id;
+-- By membership.
+SET ROLE spine_member;
+SELECT right(organization_id::text, 4) AS organization, intact, events FROM spine.verify_chain();
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'C');
+
+-- Plans tell what rows there are: not to those who see a part of them.
+SET ROLE "spine Reader";
+EXPLAIN SELECT * FROM spine.events WHERE organization_id = '00000000-0000-4000-8000-0000000ea003';
+EXPLAIN (ANALYZE) SELECT * FROM spine.events WHERE organization_id = '00000000-0000-4000-8000-0000000ea003';
+SET ROLE spine_auditor;
+EXPLAIN (COSTS OFF) SELECT spine.may_read(organization_id) FROM spine.events WHERE sequence = 0 AND organization_id = '00000000-0000-4000-8000-0000000ea003';
+RESET ROLE;
+
+-- A restrictive policy is the server's to apply: verification would look past it.
+BEGIN;
+CALL guard_off();
+CREATE POLICY narrower ON spine.events AS RESTRICTIVE FOR SELECT TO "spine Reader" USING (false);
+SET LOCAL ROLE "spine Reader";
+SELECT count(*) FROM spine.events;
+SELECT * FROM spine.verify_chain();
+\echo :SQLSTATE
+ROLLBACK;
+
+-- Errors.
+SELECT spine.grant_emitter(NULL);
+\echo :SQLSTATE
+SELECT spine.grant_emitter('spine_app', '{}');
+\echo :SQLSTATE
+SELECT spine.grant_reader('spine_app', ARRAY[NULL]::uuid[]);
+\echo :SQLSTATE
+SELECT spine.grant_auditor('4000000000');
+\echo :SQLSTATE
+SELECT spine.grant_reader('public');
+\echo :SQLSTATE
+SELECT spine.revoke_all(NULL);
+\echo :SQLSTATE
+BEGIN;
+CALL guard_off();
+ALTER TABLE spine.role_bindings OWNER TO spine_app;
+SELECT spine.revoke_all('spine_app');
+\echo :SQLSTATE
+ROLLBACK;
+SET ROLE spine_app;
+SELECT * FROM spine.read_events(:'A');
+\echo :SQLSTATE
+RESET ROLE;
+INSERT INTO spine.role_bindings VALUES ('spine_app', 'chain');
+\echo :SQLSTATE
+GRANT EXECUTE ON FUNCTION spine.event_digest TO spine_app WITH GRANT OPTION;
+GRANT spine_app TO CURRENT_USER;
+SET ROLE spine_app;
+GRANT EXECUTE ON FUNCTION spine.event_digest TO "spine Reader";
+RESET ROLE;
+SELECT spine.revoke_all('"spine Reader"');
+\echo :SQLSTATE
+
+-- Nothing is left; and nothing depends on a role any more.
+SELECT spine.revoke_all('spine_app');
+SELECT spine.revoke_all('"spine Reader"');
+TABLE ours;
+SET ROLE spine_app;
+SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), organization_id => :'A');
+RESET ROLE;
+SELECT oid AS number FROM pg_roles WHERE rolname = 'spine_auditor' \gset
+DROP OWNED BY spine_auditor;
+DROP ROLE spine_auditor, "spine Reader", spine_app, spine_member;
+SELECT role::text = :'number' AS dropped, capability FROM spine.role_bindings;
+SELECT spine.revoke_all(:number);
+SELECT count(*) FROM spine.role_bindings;
+DROP VIEW ours;

@@ -1,0 +1,182 @@
+// spine.grant_emitter, grant_reader, grant_auditor and revoke_all. The only SQL that the spine runs: with the rights of
+// whoever calls, and no text in it but names of the catalog's, quoted.
+#include "pg/errors.h"
+
+extern "C" {
+#include <catalog/pg_type.h>
+#include <executor/spi.h>
+#include <miscadmin.h>
+#include <utils/array.h>
+}
+
+namespace spine {
+
+namespace {
+
+constexpr const char *use_types = "GRANT USAGE ON TYPE spine.actor_type, spine.environment, spine.severity TO %s";
+
+constexpr const char *emitter_grants[] = {
+    "GRANT USAGE ON SCHEMA spine TO %s", use_types,
+    "GRANT EXECUTE ON FUNCTION spine.emit_event, spine.emit_events, spine.chain_pending, spine.entity_uuid TO %s"};
+
+constexpr const char *reader_grants[] = {
+    "GRANT USAGE ON SCHEMA spine TO %s", use_types, "GRANT SELECT ON TABLE spine.events, spine.verify_progress TO %s",
+    "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
+    "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid TO %s"};
+
+constexpr const char *revokes[] = {"REVOKE ALL ON SCHEMA spine FROM %s CASCADE",
+                                   "REVOKE ALL ON ALL TABLES IN SCHEMA spine FROM %s CASCADE",
+                                   "REVOKE ALL ON ALL SEQUENCES IN SCHEMA spine FROM %s CASCADE",
+                                   "REVOKE ALL ON ALL ROUTINES IN SCHEMA spine FROM %s CASCADE"};
+
+// Types have no GRANT … ON ALL.
+constexpr const char *types_of_role =
+    "SELECT DISTINCT pg_catalog.quote_ident(t.typname::text) FROM pg_catalog.pg_type t, pg_catalog.aclexplode(t.typacl) a"
+    " WHERE t.typnamespace = 'spine'::pg_catalog.regnamespace AND a.grantee = $1";
+
+// What is left to a role, because somebody else granted it or because the object is its own.
+constexpr const char *rights_left =
+    "SELECT pg_catalog.pg_describe_object(o.classid, o.objid, o.objsubid), pg_catalog.pg_get_userbyid(a.grantor)::text"
+    "  FROM (SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass AS classid, oid AS objid, 0 AS objsubid, nspacl AS acl"
+    "          FROM pg_catalog.pg_namespace WHERE oid = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, oid, 0, relacl"
+    "          FROM pg_catalog.pg_class WHERE relnamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, attrelid, attnum, attacl"
+    "          FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_class c ON c.oid = attrelid"
+    "         WHERE relnamespace = 'spine'::pg_catalog.regnamespace AND attacl IS NOT NULL"
+    "        UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, 0, proacl"
+    "          FROM pg_catalog.pg_proc WHERE pronamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, 0, typacl"
+    "          FROM pg_catalog.pg_type WHERE typnamespace = 'spine'::pg_catalog.regnamespace) o,"
+    "       pg_catalog.aclexplode(o.acl) a"
+    " WHERE a.grantee = $1 LIMIT 1";
+
+// Whatever spine has of its owner, GRANT and REVOKE cannot give or take.
+constexpr const char *objects_owned =
+    "SELECT pg_catalog.pg_describe_object(o.classid, o.objid, 0)"
+    "  FROM (SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass AS classid, oid AS objid, nspowner AS owner"
+    "          FROM pg_catalog.pg_namespace WHERE oid = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, oid, relowner"
+    "          FROM pg_catalog.pg_class WHERE relnamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, proowner"
+    "          FROM pg_catalog.pg_proc WHERE pronamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typowner"
+    "          FROM pg_catalog.pg_type WHERE typnamespace = 'spine'::pg_catalog.regnamespace) o"
+    " WHERE o.owner = $1 LIMIT 1";
+
+constexpr const char *delete_bindings = "DELETE FROM spine.role_bindings WHERE role = $1 AND capability = $2";
+constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability) VALUES ($1, $2)";
+constexpr const char *insert_some =
+    "INSERT INTO spine.role_bindings (role, capability, organization_id)"
+    " SELECT DISTINCT $1, $2, o FROM pg_catalog.unnest($3) o";
+
+void run(const char *command) {
+  if (SPI_execute(command, false, 0) < 0) elog(ERROR, "SPI_execute failed: %s", command);
+}
+
+// Of a statement with up to three arguments: the role, a capability, organizations.
+void run_with(const char *command, Oid role, const char *capability = nullptr, Datum organizations = 0) {
+  Oid types[] = {REGROLEOID, TEXTOID, UUIDARRAYOID};
+  Datum values[] = {ObjectIdGetDatum(role), capability != nullptr ? CStringGetTextDatum(capability) : 0, organizations};
+  int count = capability == nullptr ? 1 : organizations == 0 ? 2 : 3;
+  if (SPI_execute_with_args(command, count, types, values, nullptr, false, 0) < 0)
+    elog(ERROR, "SPI_execute_with_args failed: %s", command);
+}
+
+// The first column of the first row, or another; null without a row.
+const char *found(int column = 1) {
+  return SPI_processed == 0 ? nullptr : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+}
+
+Oid role_argument(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(0))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("role is null"),
+                    errhint("Pass the name of a role, such as 'payroll'.")));
+  return PG_GETARG_OID(0);
+}
+
+const char *existing_role(Oid role) {
+  const char *name = GetUserNameFromId(role, true);
+  if (name == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no role with number %u", role),
+                    errhint("Pass the name of a role that exists.")));
+  return quote_identifier(name);
+}
+
+// 0: all organizations.
+Datum organizations_argument(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(1)) return 0;
+  ArrayType *array = PG_GETARG_ARRAYTYPE_P(1);
+  if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) == 0)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the array of organizations is empty"),
+                    errhint("Leave it out to give all organizations; spine.revoke_all takes what a role has.")));
+  if (array_contains_nulls(array))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the array of organizations holds a null"),
+                    errhint("Leave the array out to give all organizations.")));
+  return PointerGetDatum(array);
+}
+
+// What the role has of this capability is from now on this, and nothing besides.
+template <int n>
+void give(Oid role, const char *const (&grants)[n], const char *capability, Datum organizations) {
+  const char *name = existing_role(role);
+  SPI_connect();
+  for (const char *grant : grants) run(psprintf(grant, name));
+  run_with(delete_bindings, role, capability);
+  run_with(organizations == 0 ? insert_all : insert_some, role, capability, organizations);
+  SPI_finish();
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_grant_emitter);
+PGDLLEXPORT Datum spine_grant_emitter(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), emitter_grants, "emit", organizations_argument(fcinfo));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_reader);
+PGDLLEXPORT Datum spine_grant_reader(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), reader_grants, "read", organizations_argument(fcinfo));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_auditor);
+PGDLLEXPORT Datum spine_grant_auditor(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), reader_grants, "audit", 0);
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_revoke_all);
+PGDLLEXPORT Datum spine_revoke_all(PG_FUNCTION_ARGS) {
+  Oid role = role_argument(fcinfo);
+  const char *name = GetUserNameFromId(role, true);
+  SPI_connect();
+  // A role that was dropped left its bindings, and nothing else.
+  if (name != nullptr) {
+    const char *quoted = quote_identifier(name);
+    run_with(objects_owned, role);
+    if (found() != nullptr)
+      ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("role \"%s\" owns %s", name, found()),
+                      errhint("An owner's rights are no grants: ALTER … OWNER TO another role first.")));
+    for (const char *revoke : revokes) run(psprintf(revoke, quoted));
+    run_with(types_of_role, role);
+    SPITupleTable *types = SPI_tuptable;
+    for (uint64 i = 0; i < types->numvals; i++)
+      run(psprintf("REVOKE ALL ON TYPE spine.%s FROM %s CASCADE", SPI_getvalue(types->vals[i], types->tupdesc, 1), quoted));
+    run_with(rights_left, role);
+    if (found() != nullptr)
+      ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+                      errmsg("role \"%s\" has rights on %s that role \"%s\" granted", name, found(), found(2)),
+                      errhint("SET ROLE %s and REVOKE them, then call spine.revoke_all again.", quote_identifier(found(2)))));
+  }
+  run_with("DELETE FROM spine.role_bindings WHERE role = $1", role);
+  SPI_finish();
+  PG_RETURN_VOID();
+}
+
+}  // extern "C"
+
+}  // namespace spine
