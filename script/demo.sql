@@ -78,15 +78,39 @@ SELECT left(organization_id::text, 4) AS org, intact, events, last_sequence, lef
 \set ECHO none
 
 \echo
-\echo '== Then a superuser takes the guards off and raises a payout of the past'
+\echo '== A service of ACME emits for ACME, reads ACME, and no other'
 \set ECHO queries
-ALTER TABLE spine.events DISABLE TRIGGER ALL;
-UPDATE spine.events SET payload = jsonb_set(payload, '{amount}', '19200.50') WHERE payload ->> 'employee' = 'Grace';
-ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;
+CREATE ROLE acme_service;
+SELECT spine.grant_emitter('acme_service', ARRAY[:'ACME']::uuid[]), spine.grant_reader('acme_service', ARRAY[:'ACME']::uuid[]);
+SET ROLE acme_service;
+SELECT left(organization_id::text, 4) AS org, count(*) FROM spine.events GROUP BY 1;
+SELECT spine.emit_event('payroll.run.approved', entity_id => :'RUN', actor_id => :'ADA', organization_id => :'GLOBEX');
+RESET ROLE;
 \set ECHO none
 
 \echo
-\echo '== The chain knows which event it was'
+\echo '== Not even a superuser switches the guards off'
+\set ECHO queries
+ALTER TABLE spine.events DISABLE TRIGGER ALL;
+\set ECHO none
+
+\echo
+\echo '== One who alters the catalogs can, and raises a payout of the past'
+\set ECHO queries
+SET allow_system_table_mods = on;
+UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'spine.events'::regclass;
+\c
+UPDATE spine.events SET payload = jsonb_set(payload, '{amount}', '19200.50') WHERE payload ->> 'employee' = 'Grace';
+\set ECHO none
+
+\echo
+\echo '== But not unseen: the guards say what is gone'
+\set ECHO queries
+SELECT guard, found, left(remedy, 69) || ' …' AS remedy FROM spine.verify_guards() WHERE NOT ok;
+\set ECHO none
+
+\echo
+\echo '== And the chain knows which event it was'
 \set ECHO queries
 SELECT left(organization_id::text, 4) AS org, intact, events, faults, first_fault_sequence, first_fault FROM spine.verify_chain();
 SELECT left(f.organization_id::text, 4) AS org, f.sequence AS seq, f.fault, left(encode(f.expected, 'hex'), 8) AS expected,
