@@ -49,7 +49,8 @@ class Buffer {
  private:
   static constexpr size_t kept_capacity = 64 * 1024;
 
-  void grow(size_t n) {
+  // Out of line, for the writers inline the rest.
+  [[gnu::noinline]] void grow(size_t n) {
     size_t wanted = size_ + n;
     if (wanted < size_) throw std::bad_alloc();
     size_t capacity = capacity_ + capacity_ / 2;

@@ -65,48 +65,59 @@ struct EscapeTable {
 };
 constexpr EscapeTable escapes;
 
-// True where one of the eight bytes must be escaped.
-bool any_escape(uint64_t word) {
-  constexpr uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
-  uint64_t control = (word - ones * 0x20) & ~word;
-  uint64_t quote = word ^ ones * '"';
-  uint64_t backslash = word ^ ones * '\\';
-  uint64_t found = control | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
-  return (found & highs) != 0;
-}
+constexpr uint64_t every_byte = 0x0101010101010101;  // times a byte: eight of it
+constexpr uint64_t high_bits = every_byte * 0x80;
 
-// Copies s as far as it needs no escape; false: it does need one. Almost no string does, and most are short, so
-// the rest that fills no word is looked at through words that overlap what came before.
-bool copy_clean(std::string_view s, char *to) {
+// The first eight bytes of s, or all of them and then zeros, as little-endian machines load them. Nothing behind
+// s is read: a short one is put together from parts that overlap.
+inline uint64_t load_word(std::string_view s) {
   const char *p = s.data();
   size_t n = s.size();
-  uint64_t word;
+  uint64_t word = 0;
   if (n >= 8) {
-    for (; n > 8; n -= 8, p += 8, to += 8) {
-      std::memcpy(&word, p, 8);
-      if (any_escape(word)) return false;
-      std::memcpy(to, &word, 8);
-    }
-    std::memcpy(&word, p + n - 8, 8);
-    std::memcpy(to + n - 8, &word, 8);
-    return !any_escape(word);
-  }
-  if (n >= 4) {
+    std::memcpy(&word, p, 8);
+  } else if (n >= 4) {
     uint32_t first, last;
     std::memcpy(&first, p, 4);
     std::memcpy(&last, p + n - 4, 4);
-    std::memcpy(to, &first, 4);
-    std::memcpy(to + n - 4, &last, 4);
-    return !any_escape(uint64_t{first} << 32 | last);
+    word = first | uint64_t{last} << (8 * (n - 4));
+  } else if (n > 0) {
+    auto byte = [&](size_t i) { return uint64_t{static_cast<uint8_t>(p[i])} << (8 * i); };
+    word = byte(0) | byte(n / 2) | byte(n - 1);
   }
-  for (size_t i = 0; i < n; i++) {
-    if (escapes.letter[static_cast<uint8_t>(p[i])] != 0) return false;
-    to[i] = p[i];
-  }
-  return true;
+  return word;
 }
 
-void append_escaped(Buffer &out, std::string_view s) {
+// Not 0 where one of the eight bytes must be escaped.
+uint64_t escape_bits(uint64_t word) {
+  uint64_t control_or_quote = (word ^ every_byte * 2) - every_byte * 0x21;  // the xor takes '"' to 0x20
+  uint64_t backslash = (word ^ every_byte * '\\') - every_byte;
+  return (control_or_quote | backslash) & ~word & high_bits;
+}
+
+// Copies s as far as it needs no escape; false: it does need one. Almost no string does, and most are short, so
+// the rest that fills no word is looked at through one that overlaps what came before. Writes 8 bytes at least.
+bool copy_clean(std::string_view s, char *to) {
+  const char *p = s.data();
+  size_t n = s.size();
+  uint64_t word, found = 0;
+  if (n < 8) {
+    word = load_word(s);
+    std::memcpy(to, &word, 8);
+    return escape_bits(word | every_byte * ' ' << (8 * n)) == 0;
+  }
+  for (size_t i = 0; i < n - 8; i += 8) {
+    std::memcpy(&word, p + i, 8);
+    std::memcpy(to + i, &word, 8);
+    found |= escape_bits(word);
+  }
+  std::memcpy(&word, p + n - 8, 8);
+  std::memcpy(to + n - 8, &word, 8);
+  return (found | escape_bits(word)) == 0;
+}
+
+// Out of line, or each string pays for the registers that it uses.
+[[gnu::noinline]] void append_escaped(Buffer &out, std::string_view s) {
   out.append('"');
   const char *p = s.data(), *end = p + s.size();
   while (p < end) {
@@ -121,7 +132,7 @@ void append_escaped(Buffer &out, std::string_view s) {
     if (escapes.letter[c] == 'u') {
       *to++ = '0';
       *to++ = '0';
-      to = write_hex(to, &c, 1);
+      to = write_hex(to, {&c, 1});
     }
     out.commit(to);
   }
@@ -173,11 +184,7 @@ Status append_numeric(Bytes value, const JsonLimits &limits, Buffer &out) {
   for (size_t i = 0; i < groups; i++, p += 2) {
     uint32_t group = load16(p);
     if (group > 9999) return Status::malformed;
-    d[0] = static_cast<char>('0' + group / 1000);
-    d[1] = static_cast<char>('0' + group / 100 % 10);
-    d[2] = static_cast<char>('0' + group / 10 % 10);
-    d[3] = static_cast<char>('0' + group % 10);
-    d += 4;
+    d = write_pair(write_pair(d, group / 100), group % 100);
   }
   int32_t point = (weight + 1) * 4;
   while (digits < d && *digits == '0') {
@@ -191,6 +198,25 @@ Status append_numeric(Bytes value, const JsonLimits &limits, Buffer &out) {
   return in_range || !limits.double_range_only ? Status::ok : Status::number_out_of_range;
 }
 
+// UTF-8 sorts by code point. UTF-16 differs only in that the surrogates of U+10000 and above (lead bytes F0 to F4)
+// come before U+E000 to U+FFFF (lead bytes EE and EF), so lift the latter over the former.
+uint8_t utf16_rank(uint8_t byte) {
+  int rank = byte >= 0xf0 ? byte - 2 : byte >= 0xee ? byte + 0x10 : byte;
+  return static_cast<uint8_t>(rank);  // one to one, damaged bytes too, or sorting would not be defined
+}
+
+// Where two keys have different ones, utf16_less says of the keys what < says of these.
+uint64_t utf16_prefix(std::string_view key) {
+  uint64_t word = load_word(key);
+  if (word & high_bits) {
+    uint8_t bytes[8];
+    std::memcpy(bytes, &word, 8);
+    for (uint8_t &byte : bytes) byte = utf16_rank(byte);
+    std::memcpy(&word, bytes, 8);
+  }
+  return __builtin_bswap64(word);
+}
+
 }  // namespace
 
 bool utf16_less(std::string_view a, std::string_view b) noexcept {
@@ -198,18 +224,11 @@ bool utf16_less(std::string_view a, std::string_view b) noexcept {
   size_t i = 0;
   while (i < common && a[i] == b[i]) i++;
   if (i == common) return a.size() < b.size();
-  // UTF-8 sorts by code point. UTF-16 differs only in that the surrogates of U+10000 and above (lead bytes
-  // F0 to F4) come before U+E000 to U+FFFF (lead bytes EE and EF), so lift the latter over the former.
-  auto rank = [](char c) {
-    unsigned byte = static_cast<uint8_t>(c);
-    if (byte >= 0xf0) return byte - 2;
-    return byte >= 0xee ? byte + 0x10 : byte;  // one to one, damaged bytes too, or sorting would not be defined
-  };
-  return rank(a[i]) < rank(b[i]);
+  return utf16_rank(static_cast<uint8_t>(a[i])) < utf16_rank(static_cast<uint8_t>(b[i]));
 }
 
 void append_json_string(Buffer &out, std::string_view s) {
-  char *to = out.reserve(s.size() + 2);
+  char *to = out.reserve(s.size() + 10);
   *to = '"';
   if (copy_clean(s, to + 1)) {
     to[s.size() + 1] = '"';
@@ -278,6 +297,7 @@ Status JsonCanonicalizer::read_members(Container &object, const JsonLimits &limi
   for (uint32_t i = 0; i < object.count; i++) {
     if (!next(i, &type, &begin, &size) || type != type_string) return Status::malformed;
     members[i].key = {reinterpret_cast<const char *>(object.data) + begin, size};
+    members[i].prefix = utf16_prefix(members[i].key);
     // The server looks members up by their stored order. Out of it, a member is there and cannot be found.
     if (i > 0 && !stored_before(members[i - 1].key, members[i].key)) return Status::malformed;
   }
@@ -285,7 +305,9 @@ Status JsonCanonicalizer::read_members(Container &object, const JsonLimits &limi
   for (uint32_t i = 0; i < object.count; i++)
     if (!next(object.count + i, &members[i].type, &members[i].begin, &members[i].size)) return Status::malformed;
   std::sort(members, members + object.count,
-            [](const Member &a, const Member &b) { return utf16_less(a.key, b.key); });
+            [](const Member &a, const Member &b) {
+              return a.prefix != b.prefix ? a.prefix < b.prefix : utf16_less(a.key, b.key);
+            });
   return Status::ok;
 }
 

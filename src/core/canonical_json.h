@@ -36,6 +36,7 @@ class JsonCanonicalizer {
  private:
   struct Member {
     std::string_view key;
+    uint64_t prefix;  // of the key; most comparisons end there
     uint32_t type;
     uint32_t begin;  // of the value, in its container's data
     uint32_t size;

@@ -10,103 +10,108 @@ namespace spine {
 
 namespace {
 
-char *write_digits(char *out, unsigned value, int width) {
-  for (int i = width - 1; i >= 0; i--) {
-    out[i] = static_cast<char>('0' + value % 10);
-    value /= 10;
-  }
-  return out + width;
-}
-
-// Writes the members of one object in the order that it is called in, which must be the canonical one.
+// Writes the document's members in the order that it is called in, which must be the canonical one. A column that is
+// NULL has none.
 class Members {
  public:
-  explicit Members(Buffer &out) : out_(out) { out_.append('{'); }
+  Members(const Event &event, Buffer &out) : event_(event), out_(out) {}
 
-  void text(std::string_view name, std::string_view value) {
-    begin(name);
+  template <Column column>
+  void text(std::string_view value) {
+    if (!event_.has(column)) return;
+    out_.commit(begin<column>(0));
     append_json_string(out_, value);
   }
-  void uuid(std::string_view name, const Uuid &value) {
-    begin(name);
-    char *to = out_.reserve(38);
+  template <Column column>
+  void uuid(const Uuid &value) {
+    if (!event_.has(column)) return;
+    char *to = begin<column>(38);
     *to++ = '"';
     to = write_uuid(to, value);
     *to++ = '"';
     out_.commit(to);
   }
-  void hex(std::string_view name, Bytes value) {
-    begin(name);
-    char *to = out_.reserve(2 * value.size + 2);
+  template <Column column>
+  void hex(Bytes value) {
+    if (!event_.has(column)) return;
+    char *to = begin<column>(2 * value.size + 2);
     *to++ = '"';
     to = write_hex(to, value);
     *to++ = '"';
     out_.commit(to);
   }
-  void timestamp(std::string_view name, int64_t value) {
-    begin(name);
-    char *to = out_.reserve(42);
+  template <Column column>
+  void timestamp(int64_t value) {
+    if (!event_.has(column)) return;
+    char *to = begin<column>(42);
     *to++ = '"';
     to = write_timestamp(to, value);
     *to++ = '"';
     out_.commit(to);
   }
-  void number(std::string_view name, int64_t value) {
-    begin(name);
-    char *to = out_.reserve(20);
+  template <Column column>
+  void number(int64_t value) {
+    if (!event_.has(column)) return;
+    char *to = begin<column>(20);
     out_.commit(std::to_chars(to, to + 20, value).ptr);
   }
-  void decimal_string(std::string_view name, uint64_t value) {
-    begin(name);
-    char *to = out_.reserve(22);
+  template <Column column>
+  void decimal_string(uint64_t value) {
+    if (!event_.has(column)) return;
+    char *to = begin<column>(22);
     *to++ = '"';
     to = std::to_chars(to, to + 20, value).ptr;
     *to++ = '"';
     out_.commit(to);
   }
-  void canonical(std::string_view name, std::string_view json) {
-    begin(name);
+  template <Column column>
+  void canonical(std::string_view json) {
+    if (!event_.has(column)) return;
+    out_.commit(begin<column>(0));
     out_.append(json);
   }
-  void end() { out_.append('}'); }
+  void end() { out_.append(separator_ == '{' ? "{}" : "}"); }
 
  private:
-  // The columns' names need no escape.
-  void begin(std::string_view name) {
-    char *to = out_.reserve(name.size() + 4);
-    if (!first_) *to++ = ',';
-    first_ = false;
+  // Writes what precedes a value of so many bytes; returns where that goes. The columns' names need no escape.
+  template <Column column>
+  char *begin(size_t size) {
+    constexpr std::string_view name = column_names[static_cast<int>(column)];
+    char *to = out_.reserve(name.size() + 4 + size);
+    *to++ = separator_;
+    separator_ = ',';
     *to++ = '"';
     std::memcpy(to, name.data(), name.size());
     to += name.size();
     *to++ = '"';
     *to++ = ':';
-    out_.commit(to);
+    return to;
   }
 
+  const Event &event_;
   Buffer &out_;
-  bool first_ = true;
+  char separator_ = '{';
 };
 
 void write_document(const Event &e, std::string_view payload, Buffer &out) {
-  Members members(out);
-  if (e.has(Column::action)) members.text("action", e.action);
-  if (e.has(Column::actor_id)) members.uuid("actor_id", e.actor_id);
-  if (e.has(Column::actor_type)) members.text("actor_type", e.actor_type);
-  if (e.has(Column::domain)) members.text("domain", e.domain);
-  if (e.has(Column::entity_id)) members.uuid("entity_id", e.entity_id);
-  if (e.has(Column::entity_type)) members.text("entity_type", e.entity_type);
-  if (e.has(Column::environment)) members.text("environment", e.environment);
-  if (e.has(Column::event_type)) members.text("event_type", e.event_type);
-  if (e.has(Column::id)) members.uuid("id", e.id);
-  if (e.has(Column::organization_id)) members.uuid("organization_id", e.organization_id);
-  if (e.has(Column::payload)) members.canonical("payload", payload);
-  if (e.has(Column::previous_hash)) members.hex("previous_hash", e.previous_hash);
-  if (e.has(Column::recorded_by)) members.text("recorded_by", e.recorded_by);
-  if (e.has(Column::sequence)) members.number("sequence", e.sequence);
-  if (e.has(Column::severity)) members.text("severity", e.severity);
-  if (e.has(Column::timestamp)) members.timestamp("timestamp", e.timestamp);
-  if (e.has(Column::transaction_id)) members.decimal_string("transaction_id", e.transaction_id);
+  Members members(e, out);
+  members.text<Column::action>(e.action);
+  members.uuid<Column::actor_id>(e.actor_id);
+  members.text<Column::actor_type>(e.actor_type);
+  members.text<Column::domain>(e.domain);
+  members.uuid<Column::entity_id>(e.entity_id);
+  members.text<Column::entity_type>(e.entity_type);
+  members.text<Column::environment>(e.environment);
+  members.text<Column::event_type>(e.event_type);
+  members.uuid<Column::id>(e.id);
+  members.uuid<Column::organization_id>(e.organization_id);
+  members.canonical<Column::payload>(payload);
+  members.hex<Column::previous_hash>(e.previous_hash);
+  members.text<Column::recorded_by>(e.recorded_by);
+  members.number<Column::sequence>(e.sequence);
+  members.text<Column::severity>(e.severity);
+  members.timestamp<Column::timestamp>(e.timestamp);
+  members.decimal_string<Column::transaction_id>(e.transaction_id);
   members.end();
 }
 
@@ -131,22 +136,25 @@ char *write_timestamp(char *out, int64_t unix_microseconds) noexcept {
   unsigned month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
   int64_t year = static_cast<int64_t>(year_of_era) + era * 400 + (month <= 2 ? 1 : 0);
   if (year >= 0 && year <= 9999)
-    out = write_digits(out, static_cast<unsigned>(year), 4);
+    out = write_pair(write_pair(out, static_cast<unsigned>(year) / 100), static_cast<unsigned>(year) % 100);
   else
     out = std::to_chars(out, out + 20, year).ptr;
   *out++ = '-';
-  out = write_digits(out, month, 2);
+  out = write_pair(out, month);
   *out++ = '-';
-  out = write_digits(out, day_of_month, 2);
+  out = write_pair(out, day_of_month);
   *out++ = 'T';
   unsigned seconds = static_cast<unsigned>(rest / 1000000);
-  out = write_digits(out, seconds / 3600, 2);
+  out = write_pair(out, seconds / 3600);
   *out++ = ':';
-  out = write_digits(out, seconds / 60 % 60, 2);
+  out = write_pair(out, seconds / 60 % 60);
   *out++ = ':';
-  out = write_digits(out, seconds % 60, 2);
+  out = write_pair(out, seconds % 60);
   *out++ = '.';
-  out = write_digits(out, static_cast<unsigned>(rest % 1000000), 6);
+  unsigned microseconds = static_cast<unsigned>(rest % 1000000);
+  out = write_pair(out, microseconds / 10000);
+  out = write_pair(out, microseconds / 100 % 100);
+  out = write_pair(out, microseconds % 100);
   *out++ = 'Z';
   return out;
 }

@@ -38,14 +38,19 @@ bool parse_uuid(std::string_view text, Uuid *uuid) noexcept {
 }
 
 char *write_uuid(char *out, const Uuid &uuid) noexcept {
-  constexpr size_t groups[] = {4, 2, 2, 2};
-  const uint8_t *p = uuid.data();
-  for (size_t size : groups) {
-    out = write_hex(out, p, size);
-    *out++ = '-';
-    p += size;
-  }
-  return write_hex(out, p, 6);
+  char digits[32];
+  write_hex8(digits, uuid.data());
+  write_hex8(digits + 16, uuid.data() + 8);
+  std::memcpy(out, digits, 8);
+  out[8] = '-';
+  std::memcpy(out + 9, digits + 8, 4);
+  out[13] = '-';
+  std::memcpy(out + 14, digits + 12, 4);
+  out[18] = '-';
+  std::memcpy(out + 19, digits + 16, 4);
+  out[23] = '-';
+  std::memcpy(out + 24, digits + 20, 12);
+  return out + 36;
 }
 
 Uuid make_uuid_v7(uint64_t unix_microseconds, const uint8_t random[8]) noexcept {
