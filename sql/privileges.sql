@@ -95,7 +95,10 @@ SELECT count(*) FROM spine.events;
 SET ROLE spine_auditor;
 SELECT right(organization_id::text, 4) AS organization, intact, events FROM spine.verify_chain() WHERE organization_id IN (:'A', :'B', :'C');
 SELECT spine.may_read(:'A') AS a, spine.may_read(:'C') AS c;
+SELECT count(*) > 20 AS guards, count(*) FILTER (WHERE NOT ok) AS broken FROM spine.verify_guards();
 RESET people_os_spine.organization_id;
+SET ROLE "spine Reader";
+SELECT * FROM spine.verify_guards();
 -- By membership.
 SET ROLE spine_member;
 SELECT right(organization_id::text, 4) AS organization, intact, events FROM spine.verify_chain();

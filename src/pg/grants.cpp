@@ -24,6 +24,8 @@ constexpr const char *reader_grants[] = {
     "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
     "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid TO %s"};
 
+constexpr const char *auditor_grant = "GRANT EXECUTE ON FUNCTION spine.verify_guards TO %s";
+
 constexpr const char *revokes[] = {"REVOKE ALL ON SCHEMA spine FROM %s CASCADE",
                                    "REVOKE ALL ON ALL TABLES IN SCHEMA spine FROM %s CASCADE",
                                    "REVOKE ALL ON ALL SEQUENCES IN SCHEMA spine FROM %s CASCADE",
@@ -118,10 +120,11 @@ Datum organizations_argument(FunctionCallInfo fcinfo) {
 
 // What the role has of this capability is from now on this, and nothing besides.
 template <int n>
-void give(Oid role, const char *const (&grants)[n], const char *capability, Datum organizations) {
+void give(Oid role, const char *const (&grants)[n], const char *further, const char *capability, Datum organizations) {
   const char *name = existing_role(role);
   SPI_connect();
   for (const char *grant : grants) run(psprintf(grant, name));
+  if (further != nullptr) run(psprintf(further, name));
   run_with(delete_bindings, role, capability);
   run_with(organizations == 0 ? insert_all : insert_some, role, capability, organizations);
   SPI_finish();
@@ -133,19 +136,19 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_grant_emitter);
 PGDLLEXPORT Datum spine_grant_emitter(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), emitter_grants, "emit", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), emitter_grants, nullptr, "emit", organizations_argument(fcinfo));
   PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(spine_grant_reader);
 PGDLLEXPORT Datum spine_grant_reader(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), reader_grants, "read", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), reader_grants, nullptr, "read", organizations_argument(fcinfo));
   PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(spine_grant_auditor);
 PGDLLEXPORT Datum spine_grant_auditor(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), reader_grants, "audit", 0);
+  give(role_argument(fcinfo), reader_grants, auditor_grant, "audit", 0);
   PG_RETURN_VOID();
 }
 
