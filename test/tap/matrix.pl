@@ -75,10 +75,10 @@ my @attacks = (
 		'DROP OWNED BY owner', 'DROP TRIGGER refuse_change ON spine.events', 'DROP TYPE spine.severity CASCADE', 'DROP FUNCTION spine.chain_event() CASCADE',
 		'DROP EVENT TRIGGER people_os_spine_guard', 'DO $$BEGIN EXECUTE \'DROP EXTENSION people_os_spine\'; END$$'),
 	# No event trigger fires for it.
-	[ 9, 'REASSIGN OWNED', { su => 'detected' }, $su, 'REASSIGN OWNED BY owner TO app' ],
+	[ 9, 'REASSIGN OWNED', { owner => 'prevented', su => 'detected' }, $su, 'REASSIGN OWNED BY owner TO app' ],
 	(map { [ 10, $_, $powerful, $none, $_ ] } 'CREATE OR REPLACE FUNCTION spine.chain_event() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$', 'ALTER FUNCTION spine.chain_event() OWNER TO app',
 		'ALTER FUNCTION spine.chain_event() RENAME TO other', 'ALTER FUNCTION spine.verify_chain SECURITY DEFINER'),
-	(map { [ $_->[0], $_->[1], { su => 'detected' }, $none, "SET allow_system_table_mods = on; $_->[2]" ] }
+	(map { [ $_->[0], $_->[1], { %{ prevented(qw(app writer owner)) }, su => 'detected' }, $none, "SET allow_system_table_mods = on; $_->[2]" ] }
 		[ 10, 'a function replaced in the catalog', 'UPDATE pg_proc SET prosrc = $$spine_entity_uuid$$ WHERE proname = $$verify_chain$$' ],
 		[ 10, 'a library replaced in the catalog', 'UPDATE pg_proc SET probin = $$/tmp/other$$ WHERE proname = $$chain_pending$$' ],
 		[ 11, 'a trigger disabled', 'UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgname = $$refuse_row_change$$' ],
