@@ -382,7 +382,7 @@ CREATE FUNCTION spine.read_verify_progress() RETURNS TABLE (
 COMMENT ON FUNCTION spine.read_verify_progress() IS
   'What spine.verify_progress shows, by process and the time at which that started: the verifications of this database '
   'that the caller''s roles run, or all of them for members of pg_read_all_stats. events_done and events_per_second are '
-  'NULL for a role that sees a part of spine.events. Raises nothing';
+  'NULL for a role that sees a part of spine.events. Raises 42P01 where spine.role_bindings is missing';
 
 CREATE VIEW spine.verify_progress AS
   SELECT p.pid, a.datname, a.usename, p.organization_id, p.started, p.blocks_total, p.blocks_done, p.events_done,
