@@ -278,36 +278,37 @@ Status JsonCanonicalizer::open(Bytes stored, const JsonLimits &limits, Buffer &o
 Status JsonCanonicalizer::read_members(Container &object, const JsonLimits &limits, size_t used) {
   object.first_member = members_.size();
   uint32_t offset = 0;
-  auto next = [&](uint32_t index, uint32_t *type, uint32_t *begin, uint32_t *size) {
-    uint32_t entry = load32(object.entries + size_t{index} * 4);
-    uint32_t length = entry & entry_length_mask;
-    uint32_t end = entry & entry_has_offset ? length : offset + length;
+  auto next = [&](uint32_t index, uint32_t *begin, uint32_t *entry) {
+    uint32_t stored = load32(object.entries + size_t{index} * 4);
+    uint32_t length = stored & entry_length_mask;
+    uint32_t end = stored & entry_has_offset ? length : offset + length;
     if (end < offset || end > object.data_size) return false;
-    *type = entry & entry_type_mask;
     *begin = offset;
-    *size = end - offset;
+    *entry = (stored & entry_type_mask) | (end - offset);
     offset = end;
     return true;
+  };
+  auto key = [&](const Member &member) {
+    return std::string_view(reinterpret_cast<const char *>(object.data) + member.key_begin, member.key_size);
   };
   // Refuse what cannot fit before its keys are sorted: "":x, is the least that a member can be.
   if (used + uint64_t{object.count} * 5 > limits.max_size) return Status::too_large;
   members_.resize(object.first_member + object.count);
   Member *members = members_.data() + object.first_member;
-  uint32_t type, begin, size;
   for (uint32_t i = 0; i < object.count; i++) {
-    if (!next(i, &type, &begin, &size) || type != type_string) return Status::malformed;
-    members[i].key = {reinterpret_cast<const char *>(object.data) + begin, size};
-    members[i].prefix = utf16_prefix(members[i].key);
+    uint32_t entry;
+    if (!next(i, &members[i].key_begin, &entry) || (entry & entry_type_mask) != type_string) return Status::malformed;
+    members[i].key_size = entry & entry_length_mask;
+    members[i].prefix = utf16_prefix(key(members[i]));
     // The server looks members up by their stored order. Out of it, a member is there and cannot be found.
-    if (i > 0 && !stored_before(members[i - 1].key, members[i].key)) return Status::malformed;
+    if (i > 0 && !stored_before(key(members[i - 1]), key(members[i]))) return Status::malformed;
   }
   if (used + offset > limits.max_size) return Status::too_large;
   for (uint32_t i = 0; i < object.count; i++)
-    if (!next(object.count + i, &members[i].type, &members[i].begin, &members[i].size)) return Status::malformed;
-  std::sort(members, members + object.count,
-            [](const Member &a, const Member &b) {
-              return a.prefix != b.prefix ? a.prefix < b.prefix : utf16_less(a.key, b.key);
-            });
+    if (!next(object.count + i, &members[i].begin, &members[i].entry)) return Status::malformed;
+  std::sort(members, members + object.count, [&](const Member &a, const Member &b) {
+    return a.prefix != b.prefix ? a.prefix < b.prefix : utf16_less(key(a), key(b));
+  });
   return Status::ok;
 }
 
@@ -354,9 +355,10 @@ Status JsonCanonicalizer::walk(Bytes stored, const JsonLimits &limits, Buffer &o
     } else if (top.is_object) {
       const Member &member = members_[top.first_member + top.next];
       if (top.next++ > 0) out.append(',');
-      append_json_string(out, member.key);
+      append_json_string(out, {reinterpret_cast<const char *>(top.data) + member.key_begin, member.key_size});
       out.append(':');
-      status = append_value(member.type, {top.data + member.begin, member.size}, member.begin, absolute, out);
+      status = append_value(member.entry & entry_type_mask, {top.data + member.begin, member.entry & entry_length_mask},
+                            member.begin, absolute, out);
     } else {
       uint32_t entry = load32(top.entries + size_t{top.next} * 4);
       uint32_t length = entry & entry_length_mask;

@@ -34,12 +34,13 @@ class JsonCanonicalizer {
   Status append(Bytes stored, const JsonLimits &limits, Buffer &out) noexcept;
 
  private:
+  // Small, for a payload may have tens of thousands. Key and value lie in their container's data.
   struct Member {
-    std::string_view key;
     uint64_t prefix;  // of the key; most comparisons end there
-    uint32_t type;
-    uint32_t begin;  // of the value, in its container's data
-    uint32_t size;
+    uint32_t key_begin;
+    uint32_t key_size;
+    uint32_t begin;
+    uint32_t entry;  // the value's type and size, as an entry has them
   };
   struct Container {
     const uint8_t *entries;  // the array's entries, for the walk

@@ -182,7 +182,10 @@ Status Hasher::document(const Event &event, std::string_view payload, std::strin
 Status Hasher::digest(const Event &event, std::string_view payload, Hash *hash) noexcept {
   std::string_view text;
   Status status = document(event, payload, &text);
-  return status == Status::ok ? sha256_.digest(text, hash) : status;
+  if (status == Status::ok) status = sha256_.digest(text, hash);
+  document_.clear();
+  json_.clear();
+  return status;
 }
 
 }  // namespace spine

@@ -74,14 +74,14 @@ class Hasher {
   // Null where there is no memory.
   static std::unique_ptr<Hasher> create() noexcept;
 
-  // The canonical form of a stored jsonb value. The view holds until the next call of this function.
+  // The canonical form of a stored jsonb value. The view holds until the next call of this function or of digest.
   Status canonical_json(Bytes stored, const JsonLimits &limits, std::string_view *canonical) noexcept;
 
   // The document of an event, canonical. payload: its canonical form, from canonical_json. The view holds
   // until the next call of this function or of digest.
   Status document(const Event &event, std::string_view payload, std::string_view *document) noexcept;
 
-  // SHA-256 of the document.
+  // SHA-256 of the document. Gives back what a large event took, so no view holds after it.
   Status digest(const Event &event, std::string_view payload, Hash *hash) noexcept;
 
  private:
