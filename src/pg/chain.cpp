@@ -1,5 +1,7 @@
 #include "pg/chain.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -388,7 +390,17 @@ void lock_chain(Oid root, const Uuid &organization) {
     lock_table(root, ShareRowExclusiveLock);
     return;
   }
-  for_transaction([&] { (void)LockAcquire(&tag, ExclusiveLock, false, false); });
+  // A chain is held for less time than it takes to put a process to sleep and to wake it, so let others run for a
+  // while and look again. Who then sleeps is served before all who come later: they cannot have it while he waits.
+  constexpr int looks = 300;
+  for_transaction([&] {
+    for (int i = 0; i < looks; i++) {
+      if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL) return;
+      CHECK_FOR_INTERRUPTS();
+      sched_yield();
+    }
+    (void)LockAcquire(&tag, ExclusiveLock, false, false);
+  });
   lock_takers[locks_taken++] = GetCurrentSubTransactionId();
 }
 
