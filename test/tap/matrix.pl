@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Spine;
 use Test::More;
 
-# app may emit; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
+# app may emit; tenant emits and reads for one organization; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
 my @actors = qw(app writer owner su);
 my ($mine, $other) = (org(1), org(2));
 my $disabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgrelid = $$spine.events$$::regclass';
@@ -101,6 +101,35 @@ my @attacks = (
 	[ 0, 'an administrator\'s way to alter', { su => 'detected' }, $none, q(SET people_os_spine.unguard = 'a reason'; CREATE TRIGGER a AFTER INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()) ],
 );
 
+# What must not be seen, or not come out otherwise: each query gives a row for what went wrong.
+my @looks = (
+	(map { [ 14, $_->[0], [qw(app tenant)], $_->[1] ] }
+		[ 'the table', "SELECT 1 FROM spine.events WHERE organization_id = '$other'" ],
+		[ 'all of the table', "SELECT 1 FROM spine.events WHERE organization_id <> '$mine'" ],
+		[ 'a count', 'SELECT 1 FROM spine.events HAVING count(*) > 5' ],
+		[ 'read_events', "SELECT 1 FROM spine.read_events('$other')" ],
+		[ 'verify_chain', "SELECT 1 FROM spine.verify_chain('$other') WHERE events > 0 OR intact IS NOT NULL OR last_sequence IS NOT NULL" ],
+		[ 'verify_chain of all', "SELECT 1 FROM spine.verify_chain() WHERE organization_id <> '$mine'" ],
+		[ 'find_chain_faults', "SELECT 1 FROM spine.find_chain_faults() WHERE organization_id IS DISTINCT FROM '$mine'" ],
+		[ 'may_read', "SELECT 1 WHERE spine.may_read('$other')" ],
+		[ 'the setting', "SET people_os_spine.organization_id = '$other'; SELECT 1 FROM spine.events; SELECT 1 FROM spine.verify_chain() WHERE events > 0" ],
+		[ 'EXPLAIN', "EXPLAIN SELECT 1 FROM spine.events WHERE organization_id = '$other'" ],
+		[ 'EXPLAIN ANALYZE', "EXPLAIN ANALYZE SELECT 1 FROM spine.events WHERE organization_id = '$other'" ],
+		[ 'pg_stats', "SELECT 1 FROM pg_stats WHERE schemaname = 'spine' AND tablename = 'events'" ],
+		[ 'a function that tells what it is asked', "CREATE FUNCTION pg_temp.tell(o uuid) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS \$\$ BEGIN IF o <> '$mine' THEN RAISE NOTICE 'told'; END IF; RETURN true; END \$\$; SELECT 1 FROM spine.events WHERE pg_temp.tell(organization_id) AND false" ],
+		[ 'the bindings', 'SELECT 1 FROM spine.role_bindings' ]),
+	[ 15, 'emit_event for another organization', ['tenant'], "SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$other')" ],
+	[ 15, 'emit_events for one among others', ['tenant'], "SELECT spine.emit_events('[{\"event_type\": \"a.b.c\", \"entity_id\": \"$mine\", \"organization_id\": \"$mine\"}, {\"event_type\": \"a.b.c\", \"entity_id\": \"$mine\", \"organization_id\": \"$other\"}]')" ],
+	[ 15, 'by the setting', ['tenant'], "SET people_os_spine.organization_id = '$other'; SELECT spine.emit_event('a.b.c', entity_id => '$mine')" ],
+	[ 15, 'at the commit', ['tenant'], "SET people_os_spine.chain_at = commit; BEGIN; SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$other'); COMMIT" ],
+	(map { [ 16, $_->[0], ['tenant'], "BEGIN; $_->[1]; RESET ROLE; SELECT 1 FROM public.last_recorded_by() WHERE last_recorded_by IS DISTINCT FROM 'tenant'; ROLLBACK" ] }
+		[ 'another actor', "CREATE TEMP TABLE gone AS SELECT spine.emit_event('a.b.c', entity_id => '$mine', actor_id => '$other', actor_type => 'system', organization_id => '$mine')" ],
+		[ 'SET ROLE', "SET ROLE app; CREATE TEMP TABLE gone AS SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$mine')" ],
+		[ 'a function with its owner\'s rights', 'CREATE TEMP TABLE gone AS SELECT public.emit_for_others()' ]),
+	(map { [ 19, $_, [qw(tenant su)], "SET $_; SELECT 1 FROM spine.events e WHERE event_hash <> spine.event_digest(e); SELECT 1 FROM spine.verify_chain() WHERE NOT intact" ] }
+		"TimeZone = 'Asia/Kathmandu'", "DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'", 'extra_float_digits = -15', "lc_time = 'C'", "lc_numeric = 'C'", "bytea_output = 'escape'",
+		"search_path = pg_temp, public", "client_encoding = 'LATIN1'", 'quote_all_identifiers = on', "xmloption = 'document'", "default_transaction_isolation = 'serializable'"));
+
 my ($node, $db, %at_first);
 my $number = 0;
 sub fresh
@@ -151,6 +180,9 @@ foreach my $preloaded (0, 1)
 	$node->safe_psql('postgres', 'CREATE ROLE owner SUPERUSER LOGIN; CREATE ROLE app LOGIN; CREATE ROLE writer LOGIN; GRANT pg_write_all_data TO writer; CREATE DATABASE base');
 	$node->safe_psql('base', 'SET SESSION AUTHORIZATION owner; CREATE EXTENSION people_os_spine');
 	$node->safe_psql('base', GUARDS_OFF . 'ALTER EVENT TRIGGER people_os_spine_guard OWNER TO CURRENT_USER;' . GUARDS_ON . 'ALTER ROLE owner NOSUPERUSER; GRANT USAGE ON SCHEMA spine TO app; GRANT EXECUTE ON FUNCTION spine.emit_event TO app');
+	$node->safe_psql('base', "CREATE ROLE tenant LOGIN; GRANT app TO tenant; SELECT spine.grant_emitter('tenant', ARRAY['$mine']::uuid[]), spine.grant_reader('tenant', ARRAY['$mine']::uuid[]);
+		CREATE FUNCTION last_recorded_by() RETURNS text LANGUAGE sql SECURITY DEFINER AS \$\$ SELECT recorded_by FROM spine.events WHERE action = 'c' ORDER BY id DESC LIMIT 1 \$\$;
+		CREATE FUNCTION emit_for_others() RETURNS uuid LANGUAGE sql SECURITY DEFINER AS \$\$ SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$mine') \$\$");
 	emit_base();
 	fresh();
 	is($node->safe_psql($db, 'SELECT string_agg(guard, $$, $$) FROM spine.verify_guards() WHERE NOT ok'), '', 'no false alarm');
@@ -168,6 +200,20 @@ foreach my $preloaded (0, 1)
 			fresh() if $is_spent || $what ne 'prevented' && $what ne 'no effect';
 		}
 	}
+	fresh();
+	foreach my $look (@looks)
+	{
+		my ($row, $name, $who, $sql) = @$look;
+		foreach my $actor (@$who)
+		{
+			my ($state, $out, $err) = run_sql($node, $db, $sql, role => $actor eq 'su' ? undef : $actor);
+			my $what = $out eq '' && $err !~ /NOTICE/ ? 'prevented' : 'seen';
+			my $expected = $row == 16 || $row == 19 ? '' : $row == 15 ? '42501' : $state;
+			is("$what $state", "prevented $expected", sprintf '%s row %d, %s, %s: declared prevented, happened %s%s', $preloaded ? 'preloaded' : 'not preloaded', $row, $actor, $name, $what, $state ? " by $state" : '')
+			  or diag("$out $err");
+		}
+	}
+	is((look())[0], $was, 'none of that changed an event');
 	$node->stop;
 }
 

@@ -58,6 +58,7 @@ sub came_back
 	is(join("\n", @{ summaries_of($there, db => $db) }), $opt{summaries} // $before, "$name: verify_chain says the same");
 	is($there->safe_psql($db, $fixed . $rows), $opt{content} // $content, "$name: every column of every row is the same");
 	return if $opt{no_emit};
+	is($there->safe_psql($db, 'SELECT string_agg(guard || $$: $$ || found, $$, $$) FROM spine.verify_guards() WHERE NOT ok AND guard <> $$setting fsync$$'), '', "$name: every guard is there");
 	my $next = $there->safe_psql($db, "SELECT max(sequence) + 1 FROM spine.events WHERE organization_id = '$orgs[1]'");
 	$there->safe_psql($db, "SET people_os_spine.environment = 'test'; SELECT spine.emit_event('a.b.after', entity_id => '$id', actor_id => '$id', organization_id => '$orgs[1]')");
 	is($there->safe_psql($db, "SELECT sequence FROM spine.events WHERE action = 'after'"), $next, "$name: the chain goes on");
