@@ -13,7 +13,8 @@ REGRESS_OPTS = --encoding=UTF8
 ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation --encoding=UTF8 --load-extension=people_os_spine
 
-CXX_FLAGS_OF_OURS = -std=c++17 -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden -Isrc
+CXX_FLAGS_OF_OURS = -std=c++17 -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden -Isrc \
+  -DSPINE_VERSION='"$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" people_os_spine.control)"'
 PG_CXXFLAGS = $(CXX_FLAGS_OF_OURS)
 SHLIB_LINK = -lstdc++ -lcrypto -Wl,--version-script=src/exports.map
 EXTRA_CLEAN = regression.diffs regression.out results test/isolation/results test/isolation/output_iso

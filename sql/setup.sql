@@ -6,7 +6,7 @@ CREATE PROCEDURE guard_off() LANGUAGE sql SET allow_system_table_mods = on
   AS $$ UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine' $$;
 CREATE PROCEDURE guard_on() LANGUAGE sql SET allow_system_table_mods = on
   AS $$ UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden' $$;
-\dx people_os_spine
+SELECT extname, extversion, extnamespace::regnamespace AS schema, obj_description(oid, 'pg_extension') AS description FROM pg_extension WHERE extname <> 'plpgsql';
 -- Columns, types, order, NOT NULL: the contract's table.
 SELECT attnum, attname, format_type(atttypid, atttypmod) AS type, attnotnull
   FROM pg_attribute WHERE attrelid = 'spine.events'::regclass AND attnum > 0 ORDER BY attnum;

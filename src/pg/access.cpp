@@ -209,17 +209,22 @@ bool has_restrictive_policy(Oid events, Oid role) {
                           "owner.")));
 }
 
+void run_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
+                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion) {
+  ProcessUtility_hook_type next = next_utility != nullptr ? next_utility : standard_ProcessUtility;
+  next(statement, query, read_only_tree, context, parameters, environment, destination, completion);
+}
+
 void on_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion) {
-  ProcessUtility_hook_type next = next_utility != nullptr ? next_utility : standard_ProcessUtility;
   if (!IsA(statement->utilityStmt, ExplainStmt)) {
-    next(statement, query, read_only_tree, context, parameters, environment, destination, completion);
+    run_utility(statement, query, read_only_tree, context, parameters, environment, destination, completion);
     return;
   }
   explaining++;
   PG_TRY();
   {
-    next(statement, query, read_only_tree, context, parameters, environment, destination, completion);
+    run_utility(statement, query, read_only_tree, context, parameters, environment, destination, completion);
   }
   PG_FINALLY();
   {

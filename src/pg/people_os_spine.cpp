@@ -8,7 +8,11 @@
 #include "pg/settings.h"
 
 extern "C" {
+#if PG_VERSION_NUM >= 180000
+PG_MODULE_MAGIC_EXT(.name = "people_os_spine", .version = SPINE_VERSION);
+#else
 PG_MODULE_MAGIC;
+#endif
 
 PGDLLEXPORT void _PG_init(void);
 }
