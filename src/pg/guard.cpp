@@ -21,6 +21,7 @@ extern "C" {
 #include <catalog/pg_constraint.h>
 #include <catalog/pg_event_trigger.h>
 #include <catalog/pg_extension.h>
+#include <catalog/pg_inherits.h>
 #include <catalog/pg_namespace.h>
 #include <catalog/pg_policy.h>
 #include <catalog/pg_proc.h>
@@ -41,6 +42,7 @@ extern "C" {
 #include <utils/fmgroids.h>
 #include <utils/jsonb.h>
 #include <utils/lsyscache.h>
+#include <utils/snapmgr.h>
 #include <utils/syscache.h>
 }
 
@@ -136,6 +138,7 @@ struct Statement {
   const char *text;  // null: whatever the client sent
   int length;
   bool is_recorded;  // as let through
+  Oid cleared;       // the table that it alters in a way that was judged harmless
 };
 Statement current;
 
@@ -250,6 +253,7 @@ void judge_alter_table(const Guarded &guarded, AlterTableStmt *statement) {
   foreach (cell, statement->cmds) {
     AlterTableCmd *command = static_cast<AlterTableCmd *>(lfirst(cell));
     if (is_ours && !is_harmless(command->subtype)) refuse_object(RelationRelationId, relid);
+    if (is_ours) current.cleared = relid;
     if (command->subtype == AT_AddInherit) judge_table(guarded, castNode(RangeVar, command->def));
     if (command->subtype == AT_AttachPartition) judge_table(guarded, castNode(PartitionCmd, command->def)->name);
   }
@@ -408,7 +412,7 @@ void process_utility(PlannedStmt *planned, const char *text, bool read_only_tree
                      QueryCompletion *completion) {
   Statement outer = current;
   current = {true, CreateCommandTag(planned->utilityStmt), text + Max(planned->stmt_location, 0), planned->stmt_len,
-             false};
+             false, InvalidOid};
   PG_TRY();
   {
     judge(planned->utilityStmt);
@@ -426,11 +430,11 @@ void process_utility(PlannedStmt *planned, const char *text, bool read_only_tree
 // What goes ---------------------------------------------------------------------------------------------------------
 
 // A copy of a row of a catalog, or null.
-HeapTuple catalog_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object) {
+HeapTuple catalog_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object, Snapshot snapshot = nullptr) {
   Relation relation = table_open(catalog, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, oid_column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
-  SysScanDesc scan = systable_beginscan(relation, index, true, nullptr, 1, &key);
+  SysScanDesc scan = systable_beginscan(relation, index, true, snapshot, 1, &key);
   HeapTuple row = systable_getnext(scan);
   if (HeapTupleIsValid(row)) row = heap_copytuple(row);
   systable_endscan(scan);
@@ -462,6 +466,22 @@ void judge_drop(const Guarded &guarded, Oid classid, Oid object) {
   }
 }
 
+// Whatever a statement named when it was judged may be another object by the time it acts: what it did is judged again.
+// parent: of what inherits.
+void judge_altered(const Guarded &guarded, Oid classid, Oid object, Oid parent) {
+  if (classid == RelationRelationId) {
+    if (object != current.cleared && guarded.owns_table(object)) refuse_object(classid, object);
+  } else if (classid == InheritsRelationId) {
+    if (guarded.owns_table(object) || guarded.owns_table(parent)) refuse_object(RelationRelationId, object);
+  } else if (classid == TriggerRelationId) {
+    HeapTuple row = catalog_row(classid, TriggerOidIndexId, Anum_pg_trigger_oid, object, SnapshotSelf);
+    if (HeapTupleIsValid(row) && guarded.owns_table(reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row))->tgrelid))
+      refuse_object(RelationRelationId, reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row))->tgrelid);
+  } else if (classid == ProcedureRelationId || classid == TypeRelationId) {
+    if (guarded.owns(classid, object)) refuse_object(classid, object);
+  }
+}
+
 void object_access(ObjectAccessType access, Oid classid, Oid object, int column, void *argument) {
   if (next_object_access != nullptr) next_object_access(access, classid, object, column, argument);
   Guarded guarded;
@@ -474,6 +494,13 @@ void object_access(ObjectAccessType access, Oid classid, Oid object, int column,
     // The server's own, as at the end of REINDEX CONCURRENTLY.
     if ((static_cast<ObjectAccessDrop *>(argument)->dropflags & PERFORM_DELETION_INTERNAL) != 0) return;
     if (!current.is_recorded && guarded.find()) judge_drop(guarded, classid, object);
+  } else if (access == OAT_POST_CREATE && argument != nullptr) {
+    if (!static_cast<ObjectAccessPostCreate *>(argument)->is_internal && !current.is_recorded && guarded.find())
+      judge_altered(guarded, classid, object, InvalidOid);
+  } else if (access == OAT_POST_ALTER && argument != nullptr) {
+    const ObjectAccessPostAlter *altered = static_cast<ObjectAccessPostAlter *>(argument);
+    if (!altered->is_internal && !current.is_recorded && guarded.find())
+      judge_altered(guarded, classid, object, altered->auxiliary_id);
   }
 }
 
@@ -500,7 +527,7 @@ PGDLLEXPORT Datum spine_guard_ddl(PG_FUNCTION_ARGS) {
   EventTriggerData *data = reinterpret_cast<EventTriggerData *>(fcinfo->context);
   // Where the library was loaded for this call, its hook came too late for this statement.
   if (!current.was_judged) {
-    current = {true, data->tag, nullptr, 0, false};
+    current = {true, data->tag, nullptr, 0, false, InvalidOid};
     judge(data->parsetree);
   }
   PG_RETURN_NULL();

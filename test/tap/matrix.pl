@@ -98,6 +98,16 @@ my @attacks = (
 	[ 11, 'a right to UPDATE granted', { app => 'prevented', writer => 'no effect', owner => 'detected', su => 'detected' }, $none, 'GRANT UPDATE ON spine.events TO app' ],
 	[ 13, 'LOCK TABLE', { app => 'prevented', writer => 'no effect', owner => 'no effect', su => 'no effect' }, $none, 'BEGIN; LOCK TABLE spine.events IN ACCESS EXCLUSIVE MODE; COMMIT' ],
 	(map { [ 15, "SET $_", { map { $_ => 'no effect' } @actors }, { map { $_ => 'prevented' } qw(app writer owner) }, "SET people_os_spine.$_" ] } "environment = 'prod'", 'max_payload_size = 2048', 'require_durable_commit = off', "unguard = 'x'", 'early_lock_release = on'),
+	# Between a statement's judgement and its work somebody's function changes what its names mean.
+	[ 8, 'a partition bound that changes search_path', $powerful, $none,
+		'CREATE TEMP TABLE parent (LIKE spine.events) PARTITION BY LIST (environment);
+		 CREATE FUNCTION pg_temp.swap() RETURNS spine.environment LANGUAGE plpgsql AS $$BEGIN PERFORM set_config($q$search_path$q$, $q$spine$q$, false); RETURN $q$test$q$; END$$;
+		 SET search_path = pg_temp; ALTER TABLE pg_temp.parent ATTACH PARTITION events FOR VALUES IN (pg_temp.swap())' ],
+	(map { [ 8, "an event trigger that changes search_path: $_", $su, $none,
+		'CREATE SCHEMA attic; CREATE TABLE attic.events (payload int);
+		 CREATE FUNCTION attic.swap() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM set_config($q$search_path$q$, $q$spine$q$, false); END$$;
+		 CREATE EVENT TRIGGER z_swap ON ddl_command_start WHEN TAG IN ($q$ALTER TABLE$q$, $q$CREATE FUNCTION$q$) EXECUTE FUNCTION attic.swap(); SET search_path = attic; ' . $_ ] }
+		'ALTER TABLE events DISABLE TRIGGER ALL', 'ALTER TABLE events RENAME TO other', 'CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$'),
 	[ 0, 'an administrator\'s way to alter', { su => 'detected' }, $none, q(SET people_os_spine.unguard = 'a reason'; CREATE TRIGGER a AFTER INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()) ],
 );
 
