@@ -1,4 +1,4 @@
-# people_os_spine.chain_at = commit where the regression and isolation tests do not reach: crashes, prepared
+# people_os_spine.chain_at = commit where the regression and isolation tests do not reach: prepared
 # transactions, what bounds the wait at COMMIT, deadlocks under load, roles, memory.
 use strict;
 use warnings;
@@ -191,43 +191,6 @@ my $all = $clients * $transactions;
 	is($s->query_safe("SELECT count(*), max(sequence) FROM spine.events WHERE action = 'small'"), '200000|200000', 'all are there');
 	$s->quit;
 }
-
-# Killed under load -------------------------------------------------------------------------------------------------------
-# Each client writes down an event's id when the server has acknowledged its transaction.
-my $script = PostgreSQL::Test::Utils::tempdir() . '/emit.sql';
-for my $client (1 .. 6)
-{
-	my ($own, $other) = (41 + $client % 3, 41 + ($client + 1) % 3);
-	my $round = join "\n",
-	  "SELECT emit('single', $own);",
-	  'BEGIN;', "SELECT emit('pair', $own) AS first \\gset", 'SAVEPOINT a;', "SELECT 'lost' WHERE emit('lost', $other) IS NULL;", 'ROLLBACK TO a;',
-	  "SELECT emit('pair', $other) AS second \\gset", 'COMMIT;', "SELECT :'first';", "SELECT :'second';", '';
-	append_to_file("$script.$client", $round x 3000);
-}
-for my $round (1 .. 5)
-{
-	my (@runs, @files);
-	my $count = $node->safe_psql('postgres', "SELECT count(*) FROM spine.events WHERE action = 'pair'");
-	for my $client (1 .. 6)
-	{
-		push @files, my $file = "$script.$client.$round";
-		push @runs, IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$script.$client" ], '>', $file, '2>', "$file.err");
-	}
-	ok($node->poll_query_until('postgres', "SELECT count(*) > $count + 200 FROM spine.events WHERE action = 'pair'"), "kill $round: events are emitted");
-	my $victim = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'psql' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
-	$victim ||= $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
-	is(kill('KILL', $victim), 1, "kill $round: one of the processes is killed");
-	$_->finish for @runs;
-	ok($node->poll_query_until('postgres', 'SELECT true'), "kill $round: the server comes back");
-	my @acknowledged = map { grep { /^[0-9a-f-]{36}$/ } split /\n/, slurp_file($_) } @files;
-	my $values = join ',', map { "('$_'::uuid)" } @acknowledged;
-	cmp_ok(scalar @acknowledged, '>', 100, "kill $round: " . @acknowledged . ' events were acknowledged');
-	is($node->safe_psql('postgres', "SELECT count(*) FROM (VALUES $values) a (id) LEFT JOIN spine.events e USING (id) WHERE e.id IS NULL"), 0, "kill $round: each of them is there");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM spine.events WHERE action = 'lost'"), 0, "kill $round: and nothing that was rolled back");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM (SELECT FROM spine.events WHERE action = 'pair' GROUP BY transaction_id HAVING count(*) <> 2) t"), 0, "kill $round: transactions are there whole");
-	all_intact("kill $round");
-}
-agrees_with_model($node, rows_of($node, "organization_id = '@{[ org($_) ]}'"), "organization $_, says a second opinion", org => org($_)) for 41 .. 43;
 
 $node->stop;
 done_testing();

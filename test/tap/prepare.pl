@@ -1,5 +1,4 @@
-# Crashes. A prepared transaction keeps its chains locked through one, and ends either way after it; and when a
-# process is killed in the midst of emissions, every acknowledged event is there and every chain is right.
+# A prepared transaction keeps its chains locked through a crash, and ends either way after it.
 use strict;
 use warnings;
 
@@ -92,53 +91,6 @@ for my $end ('COMMIT', 'ROLLBACK')
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.events') - $before, $end eq 'COMMIT' ? 200 : 0, "$by: all or nothing");
 	is($node->safe_psql('postgres', "SELECT emit(300, 'after')"), 't', "$by: and the way is free");
 	all_intact("$by: all chains are right");
-}
-
-# A process killed under load ------------------------------------------------------------------------------------
-# Each client writes down an event's id when the server has acknowledged its transaction.
-my $clients = 6;
-my $script = PostgreSQL::Test::Utils::tempdir() . '/emit.sql';
-my $emit = sub { "spine.emit_event('hcm.employee.$_[0]', entity_id => gen_random_uuid(), organization_id => '@{[ org($_[1]) ]}')" };
-for my $client (1 .. $clients)
-{
-	my $own = 1000 + $client % 3;
-	my $round = join "\n",
-	  "SELECT @{[ $emit->('single', $own) ]};",
-	  "INSERT INTO spine.events (event_type, entity_id, organization_id) VALUES ('hcm.employee.inserted', gen_random_uuid(), '@{[ org($own) ]}') RETURNING id;",
-	  "BEGIN;", "SAVEPOINT a;", "SELECT 'lost ' || @{[ $emit->('lost', $own) ]};", 'ROLLBACK TO a;',
-	  "SELECT @{[ $emit->('in_transaction', $own) ]} AS first \\gset", "SELECT @{[ $emit->('in_transaction', $own) ]} AS second \\gset", 'COMMIT;',
-	  # Written down only now, after the COMMIT.
-	  "SELECT :'first';", "SELECT :'second';", '';
-	append_to_file("$script.$client", $round x 3000);
-}
-for my $round (1 .. 3)
-{
-	my (@runs, @out, @err);
-	for my $client (1 .. $clients)
-	{
-		($out[$client], $err[$client]) = ('', '');
-		push @runs, IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$script.$client" ],
-			'>', \$out[$client], '2>', \$err[$client]);
-	}
-	my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM spine.events');
-	ok($node->poll_query_until('postgres', "SELECT count(*) > $before + 1000 FROM spine.events"), "kill $round: events are emitted");
-	my $victim = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE query LIKE '%emit_event%' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
-	is(kill('KILL', $victim), 1, "kill $round: one of the emitting processes is killed");
-	$_->finish for @runs;
-	is(scalar(grep { /server closed the connection|terminating connection|connection to server was lost/ } @err[ 1 .. $clients ]), $clients,
-		"kill $round: all connections broke");
-	ok($node->poll_query_until('postgres', 'SELECT true'), "kill $round: the server comes back");
-
-	my @acknowledged = map { grep { /^[0-9a-f-]{36}$/ } split /\n/ } @out[ 1 .. $clients ];
-	my $values = join ',', map { "('$_'::uuid)" } @acknowledged;
-	cmp_ok(scalar @acknowledged, '>', 100, "kill $round: " . @acknowledged . ' events were acknowledged');
-	is($node->safe_psql('postgres', "SELECT count(*) FROM (VALUES $values) a (id) LEFT JOIN spine.events e USING (id) WHERE e.id IS NULL"), 0,
-		"kill $round: each of them is there");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM spine.events WHERE action = 'lost'"), 0, "kill $round: and nothing that was rolled back");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM (SELECT FROM spine.events WHERE action = 'in_transaction' GROUP BY transaction_id HAVING count(*) <> 2) t"), 0,
-		"kill $round: transactions are there whole");
-	is($node->safe_psql('postgres', 'SELECT emit(1000, \'after\'), emit(1001, \'after\'), emit(1002, \'after\')'), 't|t|t', "kill $round: the next emissions work");
-	all_intact("kill $round: all chains are right");
 }
 
 $node->stop;
