@@ -9,7 +9,8 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha256);
-use File::Path qw(remove_tree);
+use File::Basename qw(dirname);
+use File::Path qw(make_path remove_tree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Spine;
@@ -115,6 +116,7 @@ sub cut_power
 		my $from = "$disk/$key->{$name}";
 		# A name that was synced and bytes that were not.
 		append_to_file($from, '') unless -e $from;
+		make_path(dirname("$data/$name"));
 		rename $from, "$data/$name" or die "$name: $!";
 		chmod 0600, "$data/$name" or die $!;
 	}
