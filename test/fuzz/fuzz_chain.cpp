@@ -4,10 +4,10 @@
 
 namespace {
 
-spine::Hash hash_number(uint8_t organization, uint8_t n) {
+spine::Hash hash_number(uint8_t organization, int64_t n) {
   spine::Hash hash{};
   if (n == 0) return hash;
-  hash[0] = n;
+  std::memcpy(hash.data(), &n, sizeof n);
   hash[31] = organization;
   return hash;
 }
@@ -24,19 +24,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
   // A link for every two bytes: the next of its chain, but for the change that the second byte asks for.
   std::vector<spine::Link> table;
-  uint8_t length[8] = {};
+  int64_t length[8] = {};
   std::string_view steps = input.text(240);
   for (size_t i = 0; i + 1 < steps.size(); i += 2) {
     uint8_t organization = static_cast<uint8_t>(steps[i]) & 7, change = static_cast<uint8_t>(steps[i]) >> 3;
     uint8_t value = static_cast<uint8_t>(steps[i + 1]);
-    uint8_t n = ++length[organization];
+    int64_t n = ++length[organization];
     spine::Link link{};
     link.organization[15] = organization;
     link.id[0] = value;
     link.id[1] = static_cast<uint8_t>(i);  // they differ, for they order events of one sequence
     link.sequence = n;
     link.timestamp = n;
-    link.previous_hash = hash_number(organization, static_cast<uint8_t>(n - 1));
+    link.previous_hash = hash_number(organization, n - 1);
     link.event_hash = hash_number(organization, n);
     switch (change) {
       case 0:
@@ -62,10 +62,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
       case 7:  // a twin of an earlier one
         link.sequence = value % n + 1;
-        link.previous_hash = hash_number(organization, static_cast<uint8_t>(link.sequence - 1));
+        link.previous_hash = hash_number(organization, link.sequence - 1);
         break;
       case 8:
-        length[organization] = static_cast<uint8_t>(length[organization] + value % 4);  // a gap
+        length[organization] += value % 4;  // a gap
         break;
       case 9:  // out of order on disk
         table.insert(table.begin() + static_cast<ptrdiff_t>(value % (table.size() + 1)), link);
