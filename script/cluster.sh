@@ -9,6 +9,8 @@
 #   stop NAME   stops it
 #   as_user COMMAND …   runs a command as the user who owns the clusters
 #   tap prove|perl FILE …   runs TAP tests of the workshop's copy of the checkout
+#
+# SERVER_UNDER="COMMAND …" runs the servers under it (initdb is spared), as script/sanitize needs.
 
 set -eu
 
@@ -51,6 +53,10 @@ install_server() {
   done
   PATH=$bin:$PATH
   export PATH
+  if [ -n "${SERVER_UNDER:-}" ]; then
+    printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$SERVER_UNDER" "$bin/postgres" >"$work/postgres"
+    chmod 755 "$work/postgres"
+  fi
 }
 
 build_extension() {
@@ -88,7 +94,7 @@ listen_addresses = ''
 unix_socket_directories = '$cluster'
 max_prepared_transactions = 16
 CONF
-  as_user "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -w start >/dev/null || { cat "$cluster/log" >&2; exit 1; }
+  as_user "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" ${SERVER_UNDER:+-p "$work/postgres" -t 600} -w start >/dev/null || { cat "$cluster/log" >&2; exit 1; }
   PGHOST=$cluster PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
   export PGHOST PGPORT PGUSER PGDATABASE
 }

@@ -136,15 +136,15 @@ void build(Relation relation, EventTable *table) {
 
   if (table->attributes != nullptr) pfree(table->attributes);
   table->attributes = nullptr;
-  table->attributes = static_cast<EventTable::Attribute *>(
-      MemoryContextAlloc(CacheMemoryContext, sizeof(EventTable::Attribute) * static_cast<size_t>(shape->natts)));
+  table->attributes = static_cast<StoredAttribute *>(
+      MemoryContextAlloc(CacheMemoryContext, sizeof(StoredAttribute) * static_cast<size_t>(shape->natts)));
   table->natts = shape->natts;
   memset(table->attnum, 0, sizeof table->attnum);
   for (int i = 0; i < shape->natts; i++) {
     Form_pg_attribute attribute = TupleDescAttr(shape, i);
-    EventTable::Attribute *out = &table->attributes[i];
+    StoredAttribute *out = &table->attributes[i];
     out->length = attribute->attlen;
-    out->align = attribute->attalign;
+    out->align = static_cast<uint8_t>(att_align_nominal(1, attribute->attalign));
     out->column = -1;
     if (attribute->attisdropped) continue;
     for (int c = 0; c < column_count; c++) {
@@ -166,75 +166,18 @@ void build(Relation relation, EventTable *table) {
   table->sequence_index = find_sequence_index(relation, table);
 }
 
-// One column's bytes, already known to lie inside the tuple. False: not of the column's form.
-bool take(Event *event, Column column, const char *p) {
-  int64 number;
-  Oid oid;
-  auto uuid = [&](Uuid *out) { memcpy(out->data(), p, out->size()); };
-  auto label = [&](std::string_view *out) {
-    memcpy(&oid, p, sizeof oid);
-    const char *text = enum_label(oid);
-    if (text == nullptr) return false;
-    *out = text;
-    return true;
-  };
-  switch (column) {
-    case Column::id:
-      uuid(&event->id);
-      break;
-    case Column::entity_id:
-      uuid(&event->entity_id);
-      break;
-    case Column::actor_id:
-      uuid(&event->actor_id);
-      break;
-    case Column::organization_id:
-      uuid(&event->organization_id);
-      break;
-    case Column::event_type:
-      event->event_type = text_view(p);
-      break;
-    case Column::domain:
-      event->domain = text_view(p);
-      break;
-    case Column::entity_type:
-      event->entity_type = text_view(p);
-      break;
-    case Column::action:
-      event->action = text_view(p);
-      break;
-    case Column::recorded_by:
-      event->recorded_by = text_view(p);
-      break;
-    case Column::actor_type:
-      if (!label(&event->actor_type)) return false;
-      break;
-    case Column::environment:
-      if (!label(&event->environment)) return false;
-      break;
-    case Column::severity:
-      if (!label(&event->severity)) return false;
-      break;
-    case Column::timestamp:
-      memcpy(&number, p, sizeof number);
-      event->timestamp = unix_time(number);
-      break;
-    case Column::sequence:
-      memcpy(&event->sequence, p, sizeof event->sequence);
-      break;
-    case Column::transaction_id:
-      memcpy(&event->transaction_id, p, sizeof event->transaction_id);
-      break;
-    case Column::payload:
-      event->payload = bytes_view(p);
-      break;
-    case Column::previous_hash:
-      event->previous_hash = bytes_view(p);
-      break;
-    case Column::event_hash:
-      event->event_hash = bytes_view(p);
-      break;
-  }
+// What the core reads rows by.
+static_assert(SizeofHeapTupleHeader == 23 && offsetof(HeapTupleHeaderData, t_infomask2) == 18 &&
+              offsetof(HeapTupleHeaderData, t_infomask) == 20 && offsetof(HeapTupleHeaderData, t_hoff) == 22);
+static_assert(HEAP_NATTS_MASK == 0x07ff && HEAP_HASNULL == 0x0001 && MAXIMUM_ALIGNOF == 8);
+static_assert(VARTAG_ONDISK == 18 && VARHDRSZ_EXTERNAL + sizeof(varatt_external) == 18 && VARHDRSZ_COMPRESSED == 8);
+
+// False: the value is none of the enum's.
+bool set_label(Event *event, Column column, Oid value) {
+  const char *label = enum_label(value);
+  if (label == nullptr) return false;
+  std::string_view *to[] = {&event->actor_type, &event->environment, &event->severity};
+  *to[enum_index(column)] = label;
   event->present |= bit(column);
   return true;
 }
@@ -327,102 +270,52 @@ void event_of_values(const EventValues &values, Event *event) {
     if (values.null[c]) continue;
     Datum datum = values.value[c];
     Column column = static_cast<Column>(c);
-    Oid oid;
     int64 number;
-    const char *p;
+    const void *p;
     switch (column) {
       case Column::actor_type:
       case Column::environment:
       case Column::severity:
-        oid = DatumGetObjectId(datum);
-        p = reinterpret_cast<const char *>(&oid);
-        break;
+        if (!set_label(event, column, DatumGetObjectId(datum)))
+          ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                          errmsg("column \"%s\" holds no label of its enum", column_names[c]),
+                          errhint("The labels are those that psql lists with \\dT+ spine.*.")));
+        continue;
       case Column::timestamp:
       case Column::sequence:
       case Column::transaction_id:
         number = DatumGetInt64(datum);
-        p = reinterpret_cast<const char *>(&number);
+        p = &number;
         break;
       case Column::id:
       case Column::entity_id:
       case Column::actor_id:
       case Column::organization_id:
-        p = reinterpret_cast<const char *>(DatumGetUUIDP(datum));
+        p = DatumGetUUIDP(datum);
         break;
       default:
-        p = reinterpret_cast<const char *>(PG_DETOAST_DATUM_PACKED(datum));
+        p = PG_DETOAST_DATUM_PACKED(datum);
         break;
     }
-    if (!take(event, column, p))
-      ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-                      errmsg("column \"%s\" holds no label of its enum", column_names[c]),
-                      errhint("The labels are those that psql lists with \\dT+ spine.*.")));
+    set_column(event, column, static_cast<const uint8_t *>(p));
   }
 }
 
 bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
                     Event *event, const char **why) {
-  event->present = 0;
-  *why = "its header is damaged";
-  if (size < SizeofHeapTupleHeader) return false;
-  int natts = HeapTupleHeaderGetNatts(data);
-  bool has_nulls = data->t_infomask & HEAP_HASNULL;
-  size_t header = MAXALIGN(SizeofHeapTupleHeader + (has_nulls ? BITMAPLEN(natts) : 0));
-  if (natts > table->natts || data->t_hoff != header || header > size) return false;
-
-  const char *p = reinterpret_cast<const char *>(data) + header;
-  size_t left = size - header;
-  size_t at = 0;
-  const char *elsewhere[column_count];
-  uint32 to_fetch = 0;
+  RowRest rest;
+  *why = read_row({table->natts, table->attributes}, {reinterpret_cast<const uint8_t *>(data), size}, wanted, event, &rest);
   bool bad_label = false;
-  *why = "a column runs past the end of the row";
-  for (int i = 0; i < natts && wanted != 0; i++) {
-    if (has_nulls && att_isnull(i, data->t_bits)) continue;
-    const EventTable::Attribute &attribute = table->attributes[i];
-    size_t length;
-    bool plain = true;
-    if (attribute.length == -1) {
-      if (at >= left) return false;
-      if (p[at] == 0) at = att_align_nominal(at, attribute.align);  // a zero byte can only be padding
-      if (at >= left) return false;
-      const char *value = p + at;
-      if (VARATT_IS_1B_E(value)) {
-        if (left - at < VARHDRSZ_EXTERNAL || VARTAG_1B_E(value) != VARTAG_ONDISK) return false;
-        length = VARHDRSZ_EXTERNAL + sizeof(varatt_external);
-        plain = false;
-      } else if (VARATT_IS_1B(value)) {
-        length = VARSIZE_1B(value);
-      } else {
-        if (left - at < VARHDRSZ || att_align_nominal(at, attribute.align) != at) return false;
-        length = VARSIZE_4B(value);
-        if (length < VARHDRSZ) return false;
-        plain = VARATT_IS_4B_U(value);
-        if (!plain && length < VARHDRSZ_COMPRESSED) return false;
-      }
-    } else {
-      at = att_align_nominal(at, attribute.align);
-      length = static_cast<size_t>(attribute.length);
-    }
-    if (at > left || length > left - at) return false;
-    if (attribute.column >= 0 && (wanted & (uint32_t{1} << attribute.column))) {
-      uint32 this_bit = uint32_t{1} << attribute.column;
-      wanted &= ~this_bit;
-      if (!plain) {
-        elsewhere[attribute.column] = p + at;
-        to_fetch |= this_bit;
-      } else if (!take(event, static_cast<Column>(attribute.column), p + at)) {
-        bad_label = true;  // said at the end, for the columns behind it say whose row it is
-      }
-    }
-    at += length;
-  }
-  for (int c = 0; to_fetch != 0; c++) {
-    if (!(to_fetch & (uint32_t{1} << c))) continue;
-    to_fetch &= ~(uint32_t{1} << c);
-    const char *value = fetch(relation, elsewhere[c], why);
+  for (Column column : {Column::actor_type, Column::environment, Column::severity})
+    if ((rest.labels & bit(column)) && !set_label(event, column, rest.enum_value[static_cast<int>(column)])) bad_label = true;
+  if (*why != nullptr) return false;
+  for (int c = 0; rest.elsewhere != 0; c++) {
+    uint32 this_bit = uint32_t{1} << c;
+    if (!(rest.elsewhere & this_bit)) continue;
+    rest.elsewhere &= ~this_bit;
+    const char *value = fetch(relation, reinterpret_cast<const char *>(rest.value[c]), why);
     if (value == nullptr) return false;
-    take(event, static_cast<Column>(c), value);
+    set_column(event, static_cast<Column>(c), reinterpret_cast<const uint8_t *>(value));
   }
   if (bad_label) *why = "an enum has a value that is none of its labels";
   return !bad_label;

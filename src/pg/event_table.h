@@ -1,6 +1,7 @@
 // A relation that carries events: its columns, and rows in and out of them.
 #pragma once
 
+#include "core/stored_row.h"
 #include "pg/pg.h"
 
 extern "C" {
@@ -13,12 +14,6 @@ namespace spine {
 // What the spine knows of one relation of the shape of spine.events. Cached in the backend until the relation
 // changes; a pointer to it holds until the next lookup.
 struct EventTable {
-  struct Attribute {
-    int16 length;  // -1: varlena
-    char align;
-    int8 column;   // a Column, or -1: a column that somebody else added, or a dropped one
-  };
-
   Oid relid;
   bool valid;
   uint64 version;            // differs after each change of the relation, or of any function
@@ -27,7 +22,7 @@ struct EventTable {
   AttrNumber attnum[column_count];
   Oid enum_type[3];          // of actor_type, environment, severity
   int natts;
-  Attribute *attributes;     // natts of them, in the order in which they are stored
+  StoredAttribute *attributes;  // natts of them; column -1: one that somebody else added, or a dropped one
 };
 
 // Raises SP018 where the relation does not have the columns of spine.events.
@@ -61,11 +56,6 @@ void event_of_values(const EventValues &values, Event *event);
 // internal error there makes the tuple unreadable too, others are raised; in parallel mode all are.
 bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
                     Event *event, const char **why);
-
-// The server counts microseconds from 2000-01-01, the core from 1970-01-01. Wraps around for infinities.
-inline int64_t unix_time(int64 timestamp) {
-  return static_cast<int64_t>(static_cast<uint64_t>(timestamp) + uint64_t{946684800} * 1000000);
-}
 
 // The label of an enum value, as it stands in the catalog; null where there is no such value.
 const char *enum_label(Oid value);
