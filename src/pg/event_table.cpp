@@ -265,11 +265,11 @@ const char *fetch(Relation relation, const char *value, const char **why) {
   }
   PG_CATCH();
   {
+    // First of all, or an error that goes on, even one of copying this one, would leave the session inside of it.
+    RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(context);
     ErrorData *error = CopyErrorData();
     FlushErrorState();
-    // First of all, or an error that goes on would leave the session inside of it.
-    RollbackAndReleaseCurrentSubTransaction();
     // Damaged data raises internal errors. All else, from a timeout to a full disk, is no finding.
     if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR)) ReThrowError(error);
     *why = error->message;
