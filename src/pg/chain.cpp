@@ -215,6 +215,10 @@ void follow_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransac
   }
 }
 
+void watch_ends() { RegisterXactCallback(forget_everything, nullptr); }
+
+void watch_savepoints() { RegisterSubXactCallback(follow_subtransaction, nullptr); }
+
 void resolve_name(EventValues *values) {
   if (!values->has(Column::event_type))
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_EVENT_NAME), errmsg("event name is null"),
@@ -475,8 +479,7 @@ void forget_head(Oid root, const Uuid &organization) {
 }
 
 void watch_transactions() {
-  RegisterXactCallback(forget_everything, nullptr);
-  RegisterSubXactCallback(follow_subtransaction, nullptr);
+  run_steps<watch_ends, watch_savepoints>();
 }
 
 }  // namespace spine

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include <access/genam.h>
+#include <access/toast_internals.h>
 #include <catalog/pg_class.h>
 #include <executor/executor.h>
 #include <nodes/plannodes.h>
@@ -29,6 +30,17 @@ inline IndexScanDesc compat_index_beginscan(Relation heap, Relation index, Snaps
   return index_beginscan(heap, index, snapshot, nullptr, keys, 0);
 #else
   return index_beginscan(heap, index, snapshot, keys, 0);
+#endif
+}
+
+// What out-of-line values are read under.
+inline Snapshot compat_toast_snapshot(SnapshotData *memory) {
+#if PG_VERSION_NUM >= 180000
+  (void)memory;
+  return get_toast_snapshot();
+#else
+  init_toast_snapshot(memory);
+  return memory;
 #endif
 }
 

@@ -60,6 +60,10 @@ void on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, v
   assign_synchronous_commit(asynchronous, nullptr);
 }
 
+void watch_ends() { RegisterXactCallback(on_transaction, nullptr); }
+
+void watch_locks() { RegisterResourceReleaseCallback(on_release, nullptr); }
+
 bool standbys_are_synchronous() { return SyncRepRequested() && SyncRepStandbyNames != nullptr && SyncRepStandbyNames[0] != '\0'; }
 
 }  // namespace
@@ -116,9 +120,6 @@ void ReadGuard::wait() {
                     errhint("Look at pg_stat_replication, then retry.")));
 }
 
-void watch_releases() {
-  RegisterXactCallback(on_transaction, nullptr);
-  RegisterResourceReleaseCallback(on_release, nullptr);
-}
+void watch_releases() { run_steps<watch_ends, watch_locks>(); }
 
 }  // namespace spine

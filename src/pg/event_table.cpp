@@ -6,14 +6,20 @@
 extern "C" {
 #include <access/detoast.h>
 #include <access/genam.h>
+#include <access/heaptoast.h>
 #include <access/htup_details.h>
 #include <access/relation.h>
+#include <access/table.h>
+#include <access/tableam.h>
 #include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_am_d.h>
 #include <catalog/partition.h>
 #include <catalog/pg_enum.h>
 #include <catalog/pg_type.h>
+#include <miscadmin.h>
+#include <storage/bufmgr.h>
+#include <utils/fmgroids.h>
 #include <utils/hsearch.h>
 #include <utils/inval.h>
 #include <utils/lsyscache.h>
@@ -182,20 +188,96 @@ bool set_label(Event *event, Column column, Oid value) {
   return true;
 }
 
+// The bytes of a chunk, whose number is to be this; none where the row is no such chunk.
+Bytes chunk_of(const TupleTableSlot *slot, HeapTuple tuple, int32 number) {
+  constexpr size_t header = MAXALIGN(SizeofHeapTupleHeader);
+  constexpr size_t at = header + sizeof(Oid) + sizeof(int32);
+  HeapTupleHeader row = tuple->t_data;
+  if (!lies_in_its_page(slot, tuple) || tuple->t_len < at + VARHDRSZ || row->t_hoff != header ||
+      (row->t_infomask & HEAP_HASNULL) != 0 || HeapTupleHeaderGetNatts(row) != 3)
+    return {};
+  const char *data = reinterpret_cast<const char *>(row);
+  int32 stored_number;
+  memcpy(&stored_number, data + header + sizeof(Oid), sizeof stored_number);
+  bool plain = VARATT_IS_4B_U(data + at) || (VARATT_IS_1B(data + at) && !VARATT_IS_1B_E(data + at));
+  if (stored_number != number || !plain || VARSIZE_ANY(data + at) > tuple->t_len - at) return {};
+  return bytes_view(data + at);
+}
+
+// Puts an out-of-line value together, still compressed where it is stored so. Null: it is damaged. The server's own
+// reader trusts that a chunk is one, and reads what is none to its death.
+const varlena *gather(Relation relation, const varatt_external &pointer, const char **why) {
+  *why = "its pointer to an out-of-line value is damaged";
+  size_t size = VARATT_EXTERNAL_GET_EXTSIZE(pointer);
+  if (pointer.va_toastrelid != relation->rd_rel->reltoastrelid || pointer.va_rawsize < VARHDRSZ ||
+      static_cast<Size>(pointer.va_rawsize) > MaxAllocSize || size > static_cast<size_t>(pointer.va_rawsize) - VARHDRSZ)
+    return nullptr;
+  bool compressed = size < static_cast<size_t>(pointer.va_rawsize) - VARHDRSZ;
+  if (compressed && size < VARHDRSZ_COMPRESSED - VARHDRSZ) return nullptr;
+  varlena *value = static_cast<varlena *>(palloc(size + VARHDRSZ));
+  if (compressed)
+    SET_VARSIZE_COMPRESSED(value, size + VARHDRSZ);
+  else
+    SET_VARSIZE(value, size + VARHDRSZ);
+
+  Relation chunks = table_open(pointer.va_toastrelid, AccessShareLock);
+  Relation *indexes;
+  int index_count;
+  int valid = toast_open_indexes(chunks, AccessShareLock, &indexes, &index_count);
+  ScanKeyData key;
+  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(pointer.va_valueid));
+  SnapshotData memory;
+  IndexScanDesc scan = compat_index_beginscan(chunks, indexes[valid], compat_toast_snapshot(&memory), 1);
+  index_rescan(scan, &key, 1, nullptr, 0);
+  TupleTableSlot *slot = table_slot_create(chunks, nullptr);
+  int32 count = static_cast<int32>((size + TOAST_MAX_CHUNK_SIZE - 1) / TOAST_MAX_CHUNK_SIZE);
+  int32 next = 0;
+  *why = nullptr;
+  while (*why == nullptr && index_getnext_slot(scan, ForwardScanDirection, slot)) {
+    CHECK_FOR_INTERRUPTS();
+    bool must_free;
+    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
+    size_t done = static_cast<size_t>(next) * TOAST_MAX_CHUNK_SIZE;
+    Bytes chunk = chunk_of(slot, tuple, next);
+    if (next == count || chunk.size != Min(size - done, TOAST_MAX_CHUNK_SIZE)) {
+      *why = psprintf("chunk %d of an out-of-line value is damaged, missing, or one too many", next);
+    } else {
+      memcpy(VARDATA(value) + done, chunk.data, chunk.size);
+      next++;
+    }
+  }
+  if (*why == nullptr && next < count) *why = psprintf("missing chunk %d of an out-of-line value", next);
+  ExecDropSingleTupleTableSlot(slot);
+  index_endscan(scan);
+  toast_close_indexes(indexes, index_count, AccessShareLock);
+  table_close(chunks, AccessShareLock);
+  if (*why == nullptr && compressed &&
+      VARDATA_COMPRESSED_GET_EXTSIZE(value) != static_cast<uint32>(pointer.va_rawsize) - VARHDRSZ)
+    *why = "the length of a compressed value is damaged";
+  return *why == nullptr ? value : nullptr;
+}
+
+// Null: the value is damaged. Or an error says so: the server's, of a page or of what cannot be decompressed.
+const char *read_value(Relation relation, const varlena *stored, const char **why) {
+  if (VARATT_IS_EXTERNAL(stored)) {
+    varatt_external pointer;
+    VARATT_EXTERNAL_GET_POINTER(pointer, stored);
+    stored = gather(relation, pointer, why);
+    if (stored == nullptr) return nullptr;
+  }
+  // No method makes a value as short as that. A damaged length shall not ask for a gigabyte.
+  if (VARATT_IS_COMPRESSED(stored) && VARDATA_COMPRESSED_GET_EXTSIZE(stored) / 256 > VARSIZE(stored)) {
+    *why = "the length of a compressed value is damaged";
+    return nullptr;
+  }
+  return reinterpret_cast<const char *>(detoast_attr(const_cast<varlena *>(stored)));
+}
+
 // Fetches what lies out of line or compressed. A subtransaction, so that a damaged value is a finding and
 // not the end of the caller's work; parallel processes may begin none, and whoever started them tries again alone.
 const char *fetch(Relation relation, const char *value, const char **why) {
   const varlena *stored = reinterpret_cast<const varlena *>(value);
-  if (VARATT_IS_EXTERNAL(stored)) {
-    varatt_external pointer;
-    VARATT_EXTERNAL_GET_POINTER(pointer, stored);
-    if (pointer.va_toastrelid != relation->rd_rel->reltoastrelid || pointer.va_rawsize < VARHDRSZ ||
-        static_cast<Size>(pointer.va_rawsize) > MaxAllocSize) {
-      *why = "its pointer to an out-of-line value is damaged";
-      return nullptr;
-    }
-  }
-  if (IsInParallelMode()) return reinterpret_cast<const char *>(detoast_attr(const_cast<varlena *>(stored)));
+  if (IsInParallelMode()) return read_value(relation, stored, why);
   MemoryContext context = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
   const char *volatile fetched = nullptr;
@@ -203,16 +285,16 @@ const char *fetch(Relation relation, const char *value, const char **why) {
   MemoryContextSwitchTo(context);
   PG_TRY();
   {
-    fetched = reinterpret_cast<const char *>(detoast_attr(const_cast<varlena *>(stored)));
+    fetched = read_value(relation, stored, why);
     ReleaseCurrentSubTransaction();
   }
   PG_CATCH();
   {
+    // First of all, or an error that goes on, even one of copying this one, would leave the session inside of it.
+    RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(context);
     ErrorData *error = CopyErrorData();
     FlushErrorState();
-    // First of all, or an error that goes on would leave the session inside of it.
-    RollbackAndReleaseCurrentSubTransaction();
     // Damaged data raises internal errors. All else, from a timeout to a full disk, is no finding.
     if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR)) ReThrowError(error);
     *why = error->message;
@@ -262,6 +344,13 @@ Oid events_relid() {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"spine.events\" does not exist"),
                     errhint("CREATE EXTENSION people_os_spine makes it; if it was renamed or moved, put it back.")));
   return relid;
+}
+
+bool lies_in_its_page(const TupleTableSlot *slot, HeapTuple tuple) {
+  if (!TTS_IS_BUFFERTUPLE(slot)) return true;
+  const char *page = BufferGetPage(reinterpret_cast<const BufferHeapTupleTableSlot *>(slot)->buffer);
+  const char *row = reinterpret_cast<const char *>(tuple->t_data);
+  return row >= page && row <= page + BLCKSZ && tuple->t_len <= static_cast<size_t>(page + BLCKSZ - row);
 }
 
 void event_of_values(const EventValues &values, Event *event) {

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include <access/htup.h>
+#include <executor/tuptable.h>
 #include <utils/rel.h>
 }
 
@@ -49,6 +50,9 @@ struct EventValues {
 
 // Reads values that the server itself built; fetches toasted ones into the current memory context.
 void event_of_values(const EventValues &values, Event *event);
+
+// The block that the row lies in was read into memory whole; the row's length comes from the page itself.
+bool lies_in_its_page(const TupleTableSlot *slot, HeapTuple tuple);
 
 // Reads the wanted columns (bits) of a stored tuple without trusting a byte of it. data: the tuple with its
 // header, size: its length. False: it cannot be read; *why says why, and of *event only what present says is

@@ -222,6 +222,10 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
   }
 }
 
+void watch_ends() { RegisterXactCallback(on_transaction, nullptr); }
+
+void watch_savepoints() { RegisterSubXactCallback(on_subtransaction, nullptr); }
+
 }  // namespace
 
 bool chains_at_commit() { return settings.chain_at == chain_at_commit && !past_chaining; }
@@ -281,9 +285,6 @@ void chain_now(EventValues *events, int event_count, int *position) {
   table_close(relation, NoLock);
 }
 
-void watch_commits() {
-  RegisterXactCallback(on_transaction, nullptr);
-  RegisterSubXactCallback(on_subtransaction, nullptr);
-}
+void watch_commits() { run_steps<watch_ends, watch_savepoints>(); }
 
 }  // namespace spine

@@ -29,12 +29,7 @@ Hasher &hasher() {
 }  // namespace spine
 
 extern "C" void _PG_init(void) {
-  spine::define_settings();
-  spine::watch_catalog_changes();
-  spine::watch_access();
   // Callbacks run last-registered first: what is pending is chained while the chains' own state is still there.
-  spine::watch_transactions();
-  spine::watch_releases();
-  spine::watch_commits();
-  spine::watch_statements();
+  spine::run_steps<spine::define_settings, spine::watch_catalog_changes, spine::watch_access, spine::watch_transactions,
+                   spine::watch_releases, spine::watch_commits, spine::watch_statements>();
 }

@@ -36,6 +36,15 @@ inline Uuid uuid_of(Datum datum) {
   return uuid;
 }
 
+// Takes each step once, however often it is called: where one raises an error, the next call goes on with it. So the
+// library can be loaded again after it could not be.
+template <void (*... steps)()>
+void run_steps() {
+  static unsigned done = 0;
+  void (*const all[])() = {steps...};
+  for (; done < lengthof(all); done++) all[done]();
+}
+
 // A palloc'ed copy.
 inline Datum uuid_datum(const Uuid &uuid) {
   pg_uuid_t *copy = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));

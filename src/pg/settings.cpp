@@ -70,41 +70,52 @@ void refuse_startup_options() {
   }
 }
 
+// Where memory runs out in the middle, the library is loaded again by the next call that needs it.
+bool is_defined(const char *name) {
+  const config_generic *setting = compat_find_setting(name);
+  return setting != nullptr && (setting->flags & GUC_CUSTOM_PLACEHOLDER) == 0;
+}
+
+template <class... Parameters, class... Arguments>
+void define(void (*how)(const char *, Parameters...), const char *name, Arguments... arguments) {
+  if (!is_defined(name)) how(name, arguments...);
+}
+
 }  // namespace
 
 void define_settings() {
   refuse_startup_options();
-  DefineCustomStringVariable("people_os_spine.organization_id", "The organization of events that name none.",
+  define(DefineCustomStringVariable, "people_os_spine.organization_id", "The organization of events that name none.",
                              "A UUID, or empty.", &organization_id_text, "", PGC_USERSET, 0, check_uuid,
                              assign_organization_id, nullptr);
-  DefineCustomStringVariable("people_os_spine.actor_id", "Who acts, where the call does not say.",
+  define(DefineCustomStringVariable, "people_os_spine.actor_id", "Who acts, where the call does not say.",
                              "A UUID, or empty.", &actor_id_text, "", PGC_USERSET, 0, check_uuid, assign_actor_id,
                              nullptr);
-  DefineCustomEnumVariable("people_os_spine.actor_type", "What kind of actor acts, where the call does not say.",
+  define(DefineCustomEnumVariable, "people_os_spine.actor_type", "What kind of actor acts, where the call does not say.",
                            nullptr, &settings.actor_type, 0, actor_types, PGC_USERSET, 0, nullptr, nullptr, nullptr);
-  DefineCustomEnumVariable("people_os_spine.environment", "The environment that this database is.",
+  define(DefineCustomEnumVariable, "people_os_spine.environment", "The environment that this database is.",
                            "Hashed into every event, so it has no default: ALTER DATABASE … SET it once.",
                            &settings.environment, 0, environments, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("people_os_spine.max_payload_size", "The largest canonical form of a payload.", nullptr,
+  define(DefineCustomIntVariable, "people_os_spine.max_payload_size", "The largest canonical form of a payload.", nullptr,
                           &settings.max_payload_size, 1024 * 1024, 1024, 128 * 1024 * 1024, PGC_SUSET,
                           GUC_UNIT_BYTE, nullptr, nullptr, nullptr);
-  DefineCustomBoolVariable("people_os_spine.require_durable_commit",
+  define(DefineCustomBoolVariable, "people_os_spine.require_durable_commit",
                            "A transaction with events is flushed to disk before it is acknowledged.",
                            "Also where the session says synchronous_commit = off; it is raised to local, no further.",
                            &settings.require_durable_commit, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-  DefineCustomEnumVariable("people_os_spine.chain_at", "When an emitted event is chained.",
+  define(DefineCustomEnumVariable, "people_os_spine.chain_at", "When an emitted event is chained.",
                            "insert: at once. commit: just before the transaction commits or is prepared, which keeps "
                            "others of the organization waiting for no longer than that.",
                            &settings.chain_at, chain_at_insert, chain_ats, PGC_USERSET, 0, nullptr, nullptr, nullptr);
-  DefineCustomBoolVariable("people_os_spine.early_lock_release",
+  define(DefineCustomBoolVariable, "people_os_spine.early_lock_release",
                            "A transaction with events releases its locks before it waits for the disk.",
                            "Other sessions can see its rows a moment before they are durable or replicated.",
                            &settings.early_lock_release, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("people_os_spine.progress_interval", "How often a verification says how far it is.",
+  define(DefineCustomIntVariable, "people_os_spine.progress_interval", "How often a verification says how far it is.",
                           "0: never. spine.verify_progress shows it to others in any case.",
                           &settings.progress_interval, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr,
                           nullptr);
-  DefineCustomStringVariable("people_os_spine.unguard", "Why the guard lets through what it would refuse.",
+  define(DefineCustomStringVariable, "people_os_spine.unguard", "Why the guard lets through what it would refuse.",
                              "Empty: it does not. Each statement that it lets through is recorded as an event.",
                              &unguard_text, "", PGC_SUSET, 0, check_unguard, assign_unguard, nullptr);
   MarkGUCPrefixReserved("people_os_spine");

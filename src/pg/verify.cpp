@@ -272,14 +272,6 @@ void check_row(Verification *v, const EventTable *table, HeapTuple tuple) {
   if ((event.present & link) == link) add_link(v, event);
 }
 
-// The block that the row lies in was read into memory whole; the row's length comes from the page itself.
-bool lies_in_its_page(TupleTableSlot *slot, HeapTuple tuple) {
-  if (!TTS_IS_BUFFERTUPLE(slot)) return true;
-  const char *page = BufferGetPage(reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->buffer);
-  const char *row = reinterpret_cast<const char *>(tuple->t_data);
-  return row >= page && row <= page + BLCKSZ && tuple->t_len <= static_cast<size_t>(page + BLCKSZ - row);
-}
-
 // Reads what the scan was set to, from block first to before block end.
 void read_rows(Verification *v, TableScanDesc scan, TupleTableSlot *slot, BlockNumber first, BlockNumber end) {
   constexpr uint64 rows_between_reports = 64;

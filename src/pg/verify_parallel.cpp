@@ -231,11 +231,11 @@ bool verify_with_workers(Verification *v, int workers) {
   }
   PG_CATCH();
   {
+    // First of all, or an error that goes on, even one of copying this one, would leave the session inside of it.
+    RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(context);
     ErrorData *error = CopyErrorData();
     FlushErrorState();
-    // First of all, or an error that goes on would leave the session inside of it.
-    RollbackAndReleaseCurrentSubTransaction();
     if (!may_succeed_alone(error->sqlerrcode)) ReThrowError(error);
     ereport(DEBUG1, (errmsg("verifying again without parallel workers: %s", error->message)));
     v->faults = results;
