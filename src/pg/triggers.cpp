@@ -53,7 +53,7 @@ void restore(Relation relation, const EventValues &values) {
   Hash hash;
   Status status = hasher().canonical_json(event.payload, {MaxAllocHugeSize, SIZE_MAX, false}, &payload);
   if (status == Status::ok) status = hasher().digest(event, payload, &hash);
-  if (status == Status::out_of_memory) report(status, "event");
+  if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "event");
   bool same = status == Status::ok && event.event_hash.size == hash.size() &&
               memcmp(event.event_hash.data, hash.data(), hash.size()) == 0;
   if (!same)
