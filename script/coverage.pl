@@ -15,7 +15,7 @@ my $raises = join '|', 'ereport\(ERROR', 'elog\(ERROR', 'ReThrowError\(',
   map { "(?<!\\w)$_\\(" } split /\n/, `grep -ohE '\\[\\[noreturn\\]\\] void \\w+' src/pg/* | sed 's/.* //' | sort -u`;
 
 my (%count, %text, %site, %raised);
-chomp(my @notes = `find '$source/src' '$work/cmake' -name '*.gcno' -path '*src/*' 2>&1`);
+chomp(my @notes = `find '$source/src' '$work/cmake' -name '*.gcno' ! -path '*/CompilerId*'`);
 foreach my $note (@notes)
 {
 	open my $gcov, '-|', 'gcov', '--stdout', '--branch-probabilities', '--branch-counts', $note or die "gcov: $!\n";

@@ -162,6 +162,13 @@ DELETE FROM pg_enum WHERE enumlabel = 'medium' AND enumtypid = 'spine.severity':
 SELECT * FROM try(format('SELECT spine.event_digest(e) FROM spine.events e WHERE id = %L', :'id'));
 SELECT fault, detail FROM spine.find_chain_faults('00000000-0000-4000-8000-0000000e1001') WHERE event_id = :'id';
 ROLLBACK;
+-- Behind a forged row that has the last sequence there is, nothing can come.
+BEGIN;
+SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid()) AS id \gset
+INSERT INTO spine.events SELECT (jsonb_populate_record(e, '{"id": "00000000-0000-7000-8000-0000000000ff", "sequence": 9223372036854775807}')).*
+  FROM spine.events e WHERE id = :'id';
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid())$$);
+ROLLBACK;
 -- JSON that is not what the server writes: an object that ends before its member, another that ends before its header.
 BEGIN;
 CREATE CAST (bytea AS jsonb) WITHOUT FUNCTION;
