@@ -121,7 +121,11 @@ CREATE TABLE errors_generated (LIKE spine.events INCLUDING INDEXES);
 ALTER TABLE errors_generated DROP domain, ADD domain text GENERATED ALWAYS AS (split_part(event_type, '.', 1)) STORED;
 CREATE TRIGGER t BEFORE INSERT ON errors_generated FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
 SELECT * FROM try($$INSERT INTO errors_generated (event_type, entity_id) VALUES ('a.b.c', gen_random_uuid())$$);
-DROP TABLE errors_other, errors_types, errors_no_index, errors_after, errors_generated;
+CREATE TABLE errors_lacking (LIKE spine.events INCLUDING INDEXES);
+ALTER TABLE errors_lacking DROP payload;
+CREATE TRIGGER t BEFORE INSERT ON errors_lacking FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
+SELECT * FROM try($$INSERT INTO errors_lacking (event_type, entity_id) VALUES ('a.b.c', gen_random_uuid())$$);
+DROP TABLE errors_other, errors_types, errors_no_index, errors_after, errors_generated, errors_lacking;
 SELECT * FROM try($$SELECT spine.note_binding_change()$$);
 -- A function that somebody made of the library's and that takes any row.
 CREATE FUNCTION errors_digest(record) RETURNS bytea LANGUAGE c STRICT AS '$libdir/people_os_spine', 'spine_event_digest';
