@@ -117,7 +117,70 @@ SELECT * FROM try($$INSERT INTO errors_no_index (event_type, entity_id) VALUES (
 CREATE TABLE errors_after (LIKE spine.events INCLUDING ALL);
 CREATE TRIGGER t AFTER INSERT ON errors_after FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
 SELECT * FROM try($$INSERT INTO errors_after SELECT * FROM spine.events LIMIT 1$$);
-DROP TABLE errors_other, errors_types, errors_no_index, errors_after;
+CREATE TABLE errors_generated (LIKE spine.events INCLUDING INDEXES);
+ALTER TABLE errors_generated DROP domain, ADD domain text GENERATED ALWAYS AS (split_part(event_type, '.', 1)) STORED;
+CREATE TRIGGER t BEFORE INSERT ON errors_generated FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
+SELECT * FROM try($$INSERT INTO errors_generated (event_type, entity_id) VALUES ('a.b.c', gen_random_uuid())$$);
+CREATE TABLE errors_lacking (LIKE spine.events INCLUDING INDEXES);
+ALTER TABLE errors_lacking DROP payload;
+CREATE TRIGGER t BEFORE INSERT ON errors_lacking FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
+SELECT * FROM try($$INSERT INTO errors_lacking (event_type, entity_id) VALUES ('a.b.c', gen_random_uuid())$$);
+DROP TABLE errors_other, errors_types, errors_no_index, errors_after, errors_generated, errors_lacking;
+SELECT * FROM try($$SELECT spine.note_binding_change()$$);
+-- A function that somebody made of the library's and that takes any row.
+CREATE FUNCTION errors_digest(record) RETURNS bytea LANGUAGE c STRICT AS '$libdir/people_os_spine', 'spine_event_digest';
+SELECT * FROM try($$SELECT errors_digest(ROW(1))$$);
+DROP FUNCTION errors_digest;
+
+-- Triggers and rows on spine.events itself.
+CREATE FUNCTION errors_swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+SET people_os_spine.unguard = 'a test';
+BEGIN;
+CREATE TRIGGER swallow BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION errors_swallow();
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid())$$);
+ROLLBACK;
+BEGIN;
+CREATE TRIGGER zzz BEFORE INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION errors_swallow();
+SELECT * FROM try($$INSERT INTO spine.events (event_type, entity_id) VALUES ('a.b.c', gen_random_uuid())$$);
+ROLLBACK;
+BEGIN;
+ALTER TABLE spine.events RENAME TO moved;
+CREATE VIEW spine.events AS SELECT * FROM spine.moved;
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid())$$);
+DROP VIEW spine.events;
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid())$$);
+SELECT * FROM try($$SELECT * FROM spine.verify_chain()$$);
+ROLLBACK;
+BEGIN;
+ALTER TABLE spine.events DROP CONSTRAINT events_organization_id_sequence_key;
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid())$$);
+SELECT * FROM try($$SELECT spine.read_events('00000000-0000-4000-8000-0000000e1001')$$);
+ROLLBACK;
+RESET people_os_spine.unguard;
+DROP FUNCTION errors_swallow;
+-- A label that was deleted from the catalog.
+BEGIN;
+SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), severity => 'medium') AS id \gset
+SET LOCAL allow_system_table_mods = on;
+DELETE FROM pg_enum WHERE enumlabel = 'medium' AND enumtypid = 'spine.severity'::regtype;
+SELECT * FROM try(format('SELECT spine.event_digest(e) FROM spine.events e WHERE id = %L', :'id'));
+SELECT fault, detail FROM spine.find_chain_faults('00000000-0000-4000-8000-0000000e1001') WHERE event_id = :'id';
+ROLLBACK;
+-- Behind a forged row that has the last sequence there is, nothing can come.
+BEGIN;
+SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid()) AS id \gset
+INSERT INTO spine.events SELECT (jsonb_populate_record(e, '{"id": "00000000-0000-7000-8000-0000000000ff", "sequence": 9223372036854775807}')).*
+  FROM spine.events e WHERE id = :'id';
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid())$$);
+ROLLBACK;
+-- JSON that is not what the server writes: an object that ends before its member, another that ends before its header.
+BEGIN;
+CREATE CAST (bytea AS jsonb) WITHOUT FUNCTION;
+SELECT * FROM try($$SELECT spine.canonical_json('\x01000020'::bytea::jsonb)$$);
+SELECT * FROM try($$SELECT spine.canonical_json('\x'::bytea::jsonb)$$);
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), payload => '\x01000020'::bytea::jsonb)$$);
+SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), payload => '\x'::bytea::jsonb)$$);
+ROLLBACK;
 
 SELECT count(*) = :before AS nothing_stored FROM spine.events;
 DROP FUNCTION try;

@@ -87,6 +87,11 @@ foreach my $case (
 is(sqlstate($node, 'postgres', "SELECT measure('$_->[1]')"), $_->[2], $_->[0])
   foreach [ 'a null character', '{"a": "\u0000"}', '22P05' ], [ 'half a surrogate pair', '{"a": "\ud83d"}', '22P02' ], [ 'NaN as a number', '{"a": NaN}', '22P02' ];
 is(sqlstate($node, 'postgres', "SELECT measure((repeat('{\"a\":', 40000) || '1' || repeat('}', 40000))::jsonb)"), '54001', 'depth 40,000');
+# What is shown, by canonical_json of any value and by canonical_event of any row, is as long as a text can be, and no longer.
+my $expanding = q(repeat(E'\\x01', 200000000));    # six times as long in JSON
+is_refused($node, 'postgres', "SELECT length(spine.canonical_json(to_jsonb($expanding)))", '54000', 'JSON over 1 GB', hint => 'text value');
+is_refused($node, 'postgres', "SELECT length(spine.canonical_event(jsonb_populate_record(NULL::spine.events, jsonb_build_object('event_type', $expanding))))",
+	'54000', 'an event over 1 GB', hint => 'text value');
 is($node->safe_psql('postgres', 'SELECT intact, faults FROM spine.verify_chain()'), 't|0', 'the chain is intact');
 $node->stop;
 done_testing;
