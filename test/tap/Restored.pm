@@ -89,8 +89,7 @@ sub goes_on
 	$node->safe_psql($db, "SET people_os_spine.environment = 'test'; SELECT spine.emit_event('a.b.after', entity_id => o, actor_id => o, organization_id => o)
 		FROM (SELECT DISTINCT organization_id FROM spine.events) d (o)");
 	is($node->safe_psql($db, $heads), join("\n", map { /(.*\|)(\d+)/; $1 . ($2 + 1) } @heads), "$name: every chain goes on");
-	is($node->safe_psql($db, "SELECT count(*) FROM spine.events WHERE action = 'after' AND event_hash = spine.event_digest(events)"), scalar @heads, "$name: with right hashes");
-	is(join("\n", grep { !/\|true\|/ } @{ summaries_of($node, db => $db) }), '', "$name: and links");
+	is(join("\n", grep { !/\|true\|/ } @{ summaries_of($node, db => $db) }), '', "$name: and is intact");
 	foreach my $change ("UPDATE spine.events SET payload = '{}'", 'DELETE FROM spine.events', 'TRUNCATE spine.events', "SET session_replication_role = replica; DELETE FROM spine.events")
 	{
 		is_refused($node, $db, $change, 'SP013', "$name: $change");

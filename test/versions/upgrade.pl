@@ -76,11 +76,11 @@ foreach my $whose ('newer', 'older')
 	}
 }
 
-# Logical replication of the table, there and then back
+# Logical replication of the table
 $source->safe_psql('postgres', 'CREATE PUBLICATION p FOR TABLE spine.events');
 $target->safe_psql('postgres', 'CREATE DATABASE replica TEMPLATE template0');
 spine_database($target, 'replica');
-$target->safe_psql('replica', "CREATE SUBSCRIPTION s CONNECTION '" . $source->connstr('postgres') . "' PUBLICATION p");
+$target->safe_psql('replica', "CREATE SUBSCRIPTION s CONNECTION '" . $source->connstr . " dbname=postgres' PUBLICATION p");
 $target->wait_for_subscription_sync($source, 's', 'replica');
 emit_chain($source, 3, @orgs);
 $source->wait_for_catchup('s');
