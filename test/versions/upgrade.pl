@@ -21,6 +21,7 @@ sub older_node
 	my ($name, $conf) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name, install_path => $older);
 	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ], allows_streaming => 'logical');
+	$node->adjust_conf('postgresql.conf', 'autovacuum_worker_slots', undef);    # which 18's module writes for every version
 	$node->append_conf('postgresql.conf', "autovacuum = off\n$conf");
 	$node->start;
 	spine_database($node, 'postgres');
