@@ -8,7 +8,7 @@
 #   start NAME  starts a cluster; psql and its kin find it through PGHOST and PGPORT
 #   stop NAME   stops it
 #   as_user COMMAND …   runs a command as the user who owns the clusters
-#   tap prove|perl FILE …   runs TAP tests of the workshop's copy of the checkout
+#   tap NAME prove|perl FILE …   runs TAP tests of the workshop's copy of the checkout; their files go to $work/NAME
 #
 # SERVER_UNDER="COMMAND …" runs the servers under it (initdb is spared), as script/sanitize needs.
 
@@ -106,9 +106,11 @@ stop() {
 pgxs_test=$(dirname "$("$pg_config" --pgxs)")/../test
 
 tap() {
-  mkdir -p "$work/tap"
-  [ "$(id -u)" -ne 0 ] || chown postgres: "$work/tap"
-  as_user env PG_REGRESS="$pgxs_test/regress/pg_regress" TESTDIR="$work/tap" TESTDATADIR="$work/tap/data" \
-    TESTLOGDIR="$work/tap/log" PERL5LIB="$pgxs_test/perl:$work/source/test/tap" \
+  out=$work/$1
+  shift
+  mkdir -p "$out"
+  [ "$(id -u)" -ne 0 ] || chown postgres: "$out"
+  as_user env PG_REGRESS="$pgxs_test/regress/pg_regress" TESTDIR="$out" TESTDATADIR="$out/data" \
+    TESTLOGDIR="$out/log" PERL5LIB="$pgxs_test/perl:$work/source/test/tap" \
     sh -c 'cd "$1" && shift && exec "$@"' sh "$work/source" "$@"
 }

@@ -19,6 +19,9 @@ extern "C" {
 #include <storage/lock.h>
 #include <utils/acl.h>
 #include <utils/guc.h>
+#if PG_VERSION_NUM >= 160000
+#include <utils/guc_hooks.h>
+#endif
 #include <utils/guc_tables.h>
 #include <utils/tuplesort.h>
 }

@@ -1,5 +1,6 @@
 #include "pg/durability.h"
 
+#include "pg/compat.h"
 #include "pg/settings.h"
 
 extern "C" {
@@ -12,9 +13,6 @@ extern "C" {
 #include <replication/walsender_private.h>
 #include <storage/lwlock.h>
 #include <utils/guc.h>
-#if PG_VERSION_NUM >= 160000
-#include <utils/guc_hooks.h>
-#endif
 #include <utils/resowner.h>
 }
 

@@ -1,0 +1,100 @@
+# What must come through backups, replication and upgrades, and a look whether it did. For restore.pl and its kin.
+package Restored;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use Test::More;
+use Spine;
+
+our @EXPORT = qw(store_corner_cases state_of goes_on EDGE_ORG);
+
+# The organization whose two events are at the ends of the years that can be stored: a past that only a restored row has.
+use constant EDGE_ORG => org(999);
+
+# Events of all that text, binary and compression could change on the way, for each organization; then roles with rights.
+sub store_corner_cases
+{
+	my ($node, $db, @orgs) = @_;
+	my $digits = join '', map { ($_ * 7) % 10 || 1 } 1 .. 300;
+	my $nested = '{"a":' x 127 . '{}' . '}' x 127;
+	my @payloads = (
+		qq('{"integer": $digits, "fraction": 0.$digits, "negative": -$digits.5, "zero": [-0, -0.0, 0.000, 1.50, 1e300, 5e-324, 12345678901234567890]}'),
+		q('{"é\u2028\t\\\\\\\\": [null, "\"\\\\\\\\N|\b", "\u0001\u007f\u0080", "\ud83d\ude00 \udbff\udfff \ufffe", "e\u0301"], "\ufb33": 1, "\ud83d\ude02": 2, "": 3, "\\\\.": "\r\n"}'),
+		qq('$nested'),
+		q(jsonb_build_object('compressed', repeat('abc', 300000))),
+		q(jsonb_build_object('random', left((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 32768) i), 1048560))));
+	foreach my $o (@orgs)
+	{
+		$node->safe_psql($db, "SELECT spine.emit_event('a.b.c', entity_id => '$o', actor_id => '$o', organization_id => '$o', payload => $_)") foreach @payloads;
+	}
+	my $edge = EDGE_ORG;
+	$node->safe_psql($db, <<SQL);
+DO \$\$
+DECLARE
+  event spine.events;
+BEGIN
+  SELECT * INTO event FROM spine.events WHERE organization_id = '$orgs[0]' AND sequence = 1;
+  event.organization_id := '$edge';
+  event.event_hash := decode(repeat('00', 32), 'hex');
+  FOR i IN 1 .. 2 LOOP
+    event.id := '00000000-0000-4000-8000-00000000ed0' || i;
+    event.sequence := i;
+    event.previous_hash := event.event_hash;
+    event."timestamp" := CASE i WHEN 1 THEN '0001-01-01 00:00:00+00' ELSE '9999-12-31 23:59:59.999999+00' END;
+    event.event_hash := spine.event_digest(event);
+    INSERT INTO spine.events VALUES (event.*);
+  END LOOP;
+END
+\$\$;
+SQL
+	$node->safe_psql($db, <<SQL);
+CREATE ROLE emitter LOGIN; CREATE ROLE "Reader, the 2nd" LOGIN; CREATE ROLE auditor LOGIN;
+SELECT spine.grant_emitter('emitter', ARRAY['$orgs[0]', '$orgs[1]']::uuid[]), spine.grant_reader('"Reader, the 2nd"', ARRAY['$orgs[1]']::uuid[]), spine.grant_auditor('auditor');
+SQL
+	return;
+}
+
+# Everything that must be the same before and after, as text to compare; part by part, so that a difference shows where.
+sub state_of
+{
+	my ($node, $db) = @_;
+	my $fixed = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET search_path = pg_catalog; ";
+	return {
+		verify_chain => join("\n", @{ summaries_of($node, db => $db) }),
+		rows     => $node->safe_psql($db, $fixed . 'SELECT count(*) || $$ $$ || md5(string_agg(e::text, $$,$$ ORDER BY organization_id, sequence)) FROM spine.events e'),
+		forms    => $node->safe_psql($db, 'SELECT md5(string_agg(spine.canonical_event(e), $$,$$ ORDER BY organization_id, sequence)) FROM spine.events e'),
+		bindings => $node->safe_psql($db, 'SELECT b FROM spine.role_bindings b ORDER BY b::text COLLATE "C"'),
+		rights   => $node->safe_psql($db, <<'SQL'),
+SELECT what, pg_get_userbyid(grantee), privilege_type, is_grantable
+  FROM (SELECT 'schema' AS what, nspacl AS acl FROM pg_namespace WHERE nspname = 'spine'
+        UNION ALL SELECT oid::regprocedure::text, proacl FROM pg_proc WHERE pronamespace = 'spine'::regnamespace
+        UNION ALL SELECT oid::regclass::text, relacl FROM pg_class WHERE relnamespace = 'spine'::regnamespace
+        UNION ALL SELECT oid::regtype::text, typacl FROM pg_type WHERE typnamespace = 'spine'::regnamespace) o, aclexplode(acl)
+ WHERE pg_get_userbyid(grantee) IN ('emitter', 'Reader, the 2nd', 'auditor') ORDER BY what COLLATE "C", 2, 3
+SQL
+		# The tests' servers do without fsync.
+		guards => $node->safe_psql($db, 'SELECT guard || $$: $$ || found FROM spine.verify_guards() WHERE NOT ok AND guard <> $$setting fsync$$'),
+	};
+}
+
+# The chains go on from their heads, link, and are as immutable as before.
+sub goes_on
+{
+	my ($node, $db, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $heads = 'SELECT organization_id, max(sequence) FROM spine.events GROUP BY 1 ORDER BY 1';
+	my @heads = split /\n/, $node->safe_psql($db, $heads);
+	$node->safe_psql($db, "SET people_os_spine.environment = 'test'; SELECT spine.emit_event('a.b.after', entity_id => o, actor_id => o, organization_id => o)
+		FROM (SELECT DISTINCT organization_id FROM spine.events) d (o)");
+	is($node->safe_psql($db, $heads), join("\n", map { /(.*\|)(\d+)/; $1 . ($2 + 1) } @heads), "$name: every chain goes on");
+	is(join("\n", grep { !/\|true\|/ } @{ summaries_of($node, db => $db) }), '', "$name: and is intact");
+	foreach my $change ("UPDATE spine.events SET payload = '{}'", 'DELETE FROM spine.events', 'TRUNCATE spine.events', "SET session_replication_role = replica; DELETE FROM spine.events")
+	{
+		is_refused($node, $db, $change, 'SP013', "$name: $change");
+	}
+	return;
+}
+
+1;
