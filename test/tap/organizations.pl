@@ -71,6 +71,11 @@ is($node->safe_psql('postgres', "BEGIN; SELECT emit_batch('series', $many, true)
 	"one call of emit_events with $many events takes no other lock than the table's");
 is(chains(), "$many|t|" . 2 * $many, 'each chain has another event');
 
+# At the commit ----------------------------------------------------------------------------------------------------
+is($node->safe_psql('postgres', "SET people_os_spine.chain_at = commit; BEGIN; SELECT emit_series('series', $many); COMMIT;"), $many,
+	"$many events that are chained at the commit");
+is(chains(), "$many|t|" . 3 * $many, 'each chain has another event');
+
 # The bound ------------------------------------------------------------------------------------------------------
 is($node->safe_psql('postgres', "BEGIN; SELECT emit_series('bound', $bound); TABLE held; SELECT emit_one('bound1') IS NULL; TABLE held; COMMIT;"),
 	"$bound\n$bound|0\nf\n$bound|0", "$bound organizations are locked one by one");
@@ -214,4 +219,42 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.verify_chain() WHERE
 	0, 'all chains are intact');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.find_chain_faults()'), 0, 'and have no fault');
 $node->stop;
+
+# The lock table is full -------------------------------------------------------------------------------------------------
+my $small = spine_node('small', conf => "log_statement = none\nmax_locks_per_transaction = 10\nmax_connections = 10\n");
+$small->safe_psql('postgres', "ALTER DATABASE postgres SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'");
+{
+	my ($filler, $emitter) = map { $small->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+	my $emit = sub { "SELECT spine.emit_event('a.b.c', entity_id => '@{[ org(1) ]}', organization_id => '@{[ org($_[0]) ]}') IS NULL" };
+	$emitter->query_safe("\\set VERBOSITY verbose");
+	my $said = sub { my $err = $emitter->{stderr}; $emitter->{stderr} = ''; return $err };
+	my $organization = 10;
+	foreach my $chain_at ('insert', 'commit')
+	{
+		$emitter->query_safe("SET people_os_spine.chain_at = $chain_at; " . $emit->(1));
+		# Its locks are the session's: they stay when there is room for no more.
+		$filler->query('SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 100000) n');
+		like($filler->{stderr}, qr/out of shared memory/, "$chain_at: the lock table is full");
+		$filler->{stderr} = '';
+		foreach my $way ([ 'alone', sub { $_[0] } ], [ 'in a transaction', sub { "BEGIN; $_[0]; COMMIT" } ])
+		{
+			my $failed = 0;
+			# A few more may find room, in what the server keeps back.
+			for (1 .. 100)
+			{
+				$emitter->query($way->[1]->($emit->(++$organization)));
+				last if ($failed = $said->() =~ /ERROR:  53200: out of shared memory/);
+			}
+			ok($failed, "$chain_at, $way->[0]: the error");
+			$emitter->query('ROLLBACK');
+			$said->();
+		}
+		$filler->query_safe('SELECT pg_advisory_unlock_all()');
+		$emitter->query_safe($emit->($organization));
+		is($said->(), '', "$chain_at: with room the same event is emitted");
+	}
+	$_->quit for $filler, $emitter;
+}
+is($small->safe_psql('postgres', 'SELECT bool_and(intact AND events = last_sequence), sum(faults) FROM spine.verify_chain()'), 't|0', 'the chains are intact and without a gap');
+$small->stop;
 done_testing();

@@ -76,6 +76,10 @@ is($node->safe_psql('postgres', $together . $verify), $sound, 'with workers, the
 my ($out, $err) = messages($node, $together . $verify);
 like($err, qr/verifying with 2 parallel workers/, 'two workers were there');
 leaves_nothing($node, 'a verification');
+foreach my $set ('max_parallel_workers = 0', "work_mem = '64kB'", "maintenance_work_mem = '1MB'")
+{
+	is($node->safe_psql('postgres', "$together SET $set; $verify"), $sound, "$set: the same");
+}
 my $one = "$together SELECT events, faults, intact FROM spine.verify_chain('00000000-0000-4000-8000-000000000007')";
 is($node->safe_psql('postgres', $one), '100|0|t', 'one organization, with workers');
 

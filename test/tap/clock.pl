@@ -1,0 +1,102 @@
+# The server's clock is set back and forth: timestamps never go back within a chain, which takes its head's until the clock
+# has caught up; chains are right, ids are version 7 and unique; a clock beyond the years that are stored is an error.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Spine;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $folder = PostgreSQL::Test::Utils::tempdir();
+my $shim = "$folder/clock.so";
+my $clock = "$folder/clock";
+system('cc', '-shared', '-fPIC', '-O2', '-o', $shim, 'test/fault/clock.c', '-ldl') == 0 or die 'cc failed';
+sub set_clock
+{
+	my ($seconds) = @_;
+	unlink "$clock.new";
+	append_to_file("$clock.new", int $seconds);
+	rename "$clock.new", $clock or die $!;
+	return;
+}
+set_clock(0);
+
+my $node = PostgreSQL::Test::Cluster->new('clock');
+$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
+$node->append_conf('postgresql.conf', "autovacuum = off\nlog_statement = none\ncheckpoint_timeout = 1d\n");
+{
+	local $ENV{LD_PRELOAD} = $shim;
+	local $ENV{SPINE_CLOCK} = $clock;
+	$node->start;
+}
+spine_database($node, 'postgres');
+my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+$node->safe_psql('postgres', "ALTER DATABASE postgres SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'");
+
+my $fresh = 100;
+my $step = 0;
+my $emit = sub { "spine.emit_event('hcm.employee.step_$step', entity_id => gen_random_uuid(), organization_id => '@{[ org($_[0]) ]}')" };
+my ($hour, $year) = (3600, 365.25 * 86400);
+# A session that is there all along, and one of its own for each step.
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+my $seconds_now = 'extract(epoch FROM clock_timestamp())';
+my $future = 0;    # the furthest that the clock has been
+foreach my $offset (0, -1, -$hour, 0, -10 * $year, 0, 10 * $year, 10 * $year - 1, 10 * $year - $hour, 0, -60 * $year, 11 * $year)
+{
+	$step++;
+	$fresh++;
+	set_clock($offset);
+	my $name = sprintf 'the clock off by %.0f s', $offset;
+	$session->query_safe("SET people_os_spine.chain_at = $_; BEGIN; SELECT @{[ $emit->(1) ]}, @{[ $emit->(2) ]}; COMMIT") foreach 'insert', 'commit';
+	$node->safe_psql('postgres', "SELECT @{[ $emit->(1) ]}; SELECT @{[ $emit->($fresh) ]};"
+		  . "SELECT count(*) FROM spine.emit_events('[{\"event_type\": \"a.b.step_$step\", \"organization_id\": \"@{[ org(2) ]}\", \"entity_id\": \"@{[ org(1) ]}\"}]')");
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT "timestamp" < lag("timestamp") OVER (PARTITION BY organization_id ORDER BY sequence) AS back FROM spine.events) t WHERE back'),
+		0, "$name: no timestamp goes back");
+	is($node->safe_psql('postgres', "SELECT count(DISTINCT \"timestamp\") FROM spine.events WHERE organization_id = '@{[ org(1) ]}' AND action = 'step_$step'") == 1, $offset < $future,
+		"$name: " . ($offset < $future ? 'a chain whose head is ahead takes its timestamp' : 'a chain goes with the clock'));
+	is($node->safe_psql('postgres', "SELECT abs(extract(epoch FROM \"timestamp\") - $seconds_now) < 300 FROM spine.events WHERE organization_id = '@{[ org($fresh) ]}'"), 't',
+		"$name: a new chain begins with the clock's");
+	is($node->safe_psql('postgres', 'SELECT bool_and(intact AND events = last_sequence), sum(faults) FROM spine.verify_chain()'), 't|0', "$name: the chains are intact");
+	$future = $offset if $offset > $future;
+}
+is($node->safe_psql('postgres', q{SELECT count(*) FROM spine.events WHERE substr(id::text, 15, 1) <> '7' OR substr(id::text, 20, 1) !~ '[89ab]'}), 0, 'ids are version 7');
+
+# Beyond what is stored: the years 1 to 9999.
+foreach my $beyond (8000 * $year, -2100 * $year)
+{
+	my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM spine.events');
+	set_clock($beyond);
+	foreach my $chain_at ('insert', 'commit')
+	{
+		$fresh++;
+		is_refused($node, 'postgres', "SET people_os_spine.chain_at = $chain_at; SELECT @{[ $emit->($fresh) ]}", '23514', sprintf('a clock %.0f years off, %s', $beyond / $year, $chain_at));
+	}
+	set_clock(0);
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.events'), $before, 'nothing is stored');
+	is($node->safe_psql('postgres', "SELECT count(@{[ $emit->($fresh) ]})"), 1, 'and with a clock that is right it is');
+}
+$session->quit;
+
+# The clock jumps while many emit.
+my $out = '';
+my $err = '';
+append_to_file("$folder/emit.sql", "\\set o random(1, 4)\nSELECT spine.emit_event('hcm.employee.jumped', entity_id => gen_random_uuid(), organization_id => ('00000000-0000-4000-8000-00000000001' || :o)::uuid);\n");
+my $run = IPC::Run::start([ 'pgbench', '--no-vacuum', '--client=8', '--jobs=2', '--transactions=400', '-h', $node->host, '-p', $node->port, '-f', "$folder/emit.sql", 'postgres' ], '>', \$out, '2>', \$err);
+for (1 .. 1000)
+{
+	last unless $run->pumpable;
+	set_clock((0, -1, -$hour, 2, $hour, -10 * $year, 5)[ rand 7 ]);
+	$run->pump_nb;
+	usleep(2000);
+}
+set_clock(0);
+$run->finish;
+like($out, qr{processed: 3200/3200\n.*number of failed transactions: 0 }s, 'the clock jumps under eight clients: no emission fails') or diag($err);
+is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT id) FROM spine.events WHERE action = 'jumped'"), '3200|3200', 'all events are there');
+agrees_with_model($node, rows_of($node), 'all chains, says a second opinion');
+is($node->safe_psql('postgres', 'SELECT bool_and(intact AND events = last_sequence), sum(faults) FROM spine.verify_chain()'), 't|0', 'the chains are intact');
+alive($node, $postmaster, 'the server went on');
+$node->stop;
+done_testing();
