@@ -141,7 +141,9 @@ WRAP(MakePerTupleExprContext)
 WRAP(MakeTransitionCaptureState)
 WRAP(MemoryContextAlloc)
 WRAP(MemoryContextAllocHuge)
+#if PG_VERSION_NUM < 170000
 WRAP(MemoryContextAllocZeroAligned)
+#endif
 WRAP(PushActiveSnapshot)
 WRAP(QualifiedNameGetCreationNamespace)
 WRAP(RangeVarGetRelidExtended)
