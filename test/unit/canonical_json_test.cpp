@@ -11,6 +11,7 @@
 
 using jsonb::array;
 using jsonb::boolean;
+using jsonb::json_string;
 using jsonb::null;
 using jsonb::number;
 using jsonb::object;

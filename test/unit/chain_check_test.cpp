@@ -12,6 +12,7 @@
 #include "support.h"
 
 using spine::ChainWalker;
+using spine::Fault;
 using spine::FaultKind;
 using spine::Hash;
 using spine::Link;
