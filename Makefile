@@ -15,7 +15,8 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation --encoding
 
 CXX_FLAGS_OF_OURS = -std=c++17 -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden -Isrc \
   -DSPINE_VERSION='"$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" people_os_spine.control)"'
-PG_CXXFLAGS = $(CXX_FLAGS_OF_OURS)
+# COPT: PGXS passes it to the C compiler and the linker.
+PG_CXXFLAGS = $(CXX_FLAGS_OF_OURS) $(COPT)
 SHLIB_LINK = -lstdc++ -lcrypto -Wl,--version-script=src/exports.map
 EXTRA_CLEAN = regression.diffs regression.out results test/isolation/results test/isolation/output_iso
 

@@ -182,8 +182,7 @@ static_assert(VARTAG_ONDISK == 18 && VARHDRSZ_EXTERNAL + sizeof(varatt_external)
 bool set_label(Event *event, Column column, Oid value) {
   const char *label = enum_label(value);
   if (label == nullptr) return false;
-  std::string_view *to[] = {&event->actor_type, &event->environment, &event->severity};
-  *to[enum_index(column)] = label;
+  (column == Column::actor_type ? event->actor_type : column == Column::environment ? event->environment : event->severity) = label;
   event->present |= bit(column);
   return true;
 }
