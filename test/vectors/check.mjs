@@ -299,6 +299,46 @@ function checkInexactNumbers() {
     judgeAll(rows.map((row, i) => (i === 1 ? { ...row, previous_hash: sha256('x') } : row))).tampered.length === 1 ? [] : ['not seen']);
 }
 
+// --- Random documents against the server's own JSON ----------------------------------------------------------
+
+// A number that may lie anywhere that a numeric reaches, near the borders between the ways to write it above all.
+function randomWildNumber() {
+  const digits = length => Array.from({ length }, () => pick([...'0000999912345678'])).join('');
+  const whole = pick(['0', String(1 + below(9)), `${1 + below(9)}${digits(below(30))}`]);
+  const fraction = pick(['', `.${digits(1 + below(12))}`, `.${'0'.repeat(below(12))}${digits(1 + below(40))}`]);
+  const exponent = pick(['', '', `e${below(60) - 30}`, `E+${below(25)}`, `e-${below(400)}`, `e${pick([4, 16, 20, 21, 22, 308, 309, 2000])}`]);
+  return pick(['', '-']) + whole + fraction + exponent;
+}
+
+function randomDocument(depth) {
+  const key = () => JSON.stringify(randomText(below(4) === 0 ? 40 : 3));
+  const scalar = [randomWildNumber, randomWildNumber, randomNumber, () => JSON.stringify(randomText(20)), () => pick(['null', 'true', 'false', '""', '"\\u0001"'])];
+  const object = () => `{${Array.from({ length: below(pick([2, 5, 70])) }, () => `${key()}:${randomDocument(depth - 1)}`).join(',')}}`;
+  const array = () => `[${Array.from({ length: below(pick([2, 5, 70])) }, () => randomDocument(depth - 1)).join(' ,')}]`;
+  return pick(depth > 0 ? [...scalar, object, object, array, array] : scalar)();
+}
+
+function checkRandomDocuments(count) {
+  const documents = Array.from({ length: count }, () => randomDocument(below(4)));
+  psql(`CREATE TABLE documents (n int, j jsonb);`);
+  for (let from = 0; from < count; from += 2000)
+    psql(documents.slice(from, from + 2000).map((json, i) => `INSERT INTO documents VALUES (${from + i}, ${quote(json)});`).join('\n'));
+  const brief = n => documents[n].slice(0, 200);
+  check(`${count} random documents: the server reads the canonical text as the same value`,
+    psql('SELECT n FROM documents WHERE spine.canonical_json(j)::jsonb IS DISTINCT FROM j;').map(brief));
+  check('so it does of scalars, by their type, and of numbers as numeric', psql(`SELECT n FROM documents
+    WHERE jsonb_typeof(spine.canonical_json(j)::jsonb) <> jsonb_typeof(j)
+       OR (jsonb_typeof(j) = 'number' AND spine.canonical_json(j)::numeric <> j::text::numeric);`).map(brief));
+  check('a canonical text is its own canonical form',
+    psql('SELECT n FROM documents WHERE spine.canonical_json(spine.canonical_json(j)::jsonb) <> spine.canonical_json(j);').map(brief));
+  check('equal values have one canonical text', psql(`SELECT n FROM documents
+    WHERE spine.canonical_json(jsonb_build_array(j, j::text::jsonb)) <> '[' || spine.canonical_json(j) || ',' || spine.canonical_json(j) || ']';`).map(brief));
+  const answers = fromHex(psql(`SELECT ${asHex('spine.canonical_json(j)')} FROM documents ORDER BY n;`));
+  const held = documents.map((json, n) => n).filter(n => doublesHold(documents[n]));
+  check(`an independent canonicalizer agrees on the ${held.length} of them that doubles hold`,
+    held.length < count / 4 ? [`only ${held.length}`] : held.filter(n => canonicalize(JSON.parse(documents[n])) !== answers[n]).map(brief));
+}
+
 const roles = ['"pâyroll ""x""\\y"', '"payroll ""x""\\y"'];
 const clean = () => {
   psql(`DROP DATABASE IF EXISTS ${database};`, 'postgres');
@@ -317,6 +357,7 @@ try {
   checkExtensionOnVectors();
   checkRandomEvents(2000);
   checkInexactNumbers();
+  checkRandomDocuments(20000);
   clean();
 } catch (error) {
   check('the checks ran to their end', [String(error.stack).replaceAll('\n', '\n# ')]);
