@@ -3,7 +3,7 @@
  * its last fsync, each name as of its directory's. What was not synced is not there.
  *
  * DISK_OF: the data directory. DISK: a folder with
- *   <device inode and birth>   the synced bytes of a file, in place; a cut in the midst of a sync leaves some of them
+ *   <inode and birth>          the synced bytes of a file, in place; a cut in the midst of a sync leaves some of them
  *   names                      what became of names, one record a line, later ones first in force:
  *       F key path             the file of that key was synced, and has this name alone
  *       D path                 a directory was synced: it has the names that follow, and no other

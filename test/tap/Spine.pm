@@ -13,15 +13,18 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_refused is_allowed
   rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive
-  begin_query finish_query ZERO_HASH GUARDS_OFF GUARDS_ON UNGUARD);
+  begin_query finish_query tamper put_file build_preload postmaster_of children_of kill_server ZERO_HASH GUARDS_OFF GUARDS_ON TRIGGERS_ON UNGUARD);
 
 use constant ZERO_HASH => '0' x 64;
 # A superuser who alters catalogs: the guard does not know the extension again. The triggers stay.
 use constant GUARDS_OFF => q{SET allow_system_table_mods = on; UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine'; RESET allow_system_table_mods;};
 use constant GUARDS_ON => q{SET allow_system_table_mods = on; UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden'; RESET allow_system_table_mods;};
+# As CREATE EXTENSION left them.
+use constant TRIGGERS_ON => 'ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;' . "\n";
 # An administrator's way.
 use constant UNGUARD => q{SET people_os_spine.environment = 'test'; SET people_os_spine.unguard = 'a test';};
 
@@ -64,6 +67,81 @@ SELECT count(spine.emit_event('hcm.employee.created', entity_id => '00000000-000
          actor_id => '00000000-0000-4000-8000-0000000000a1', organization_id => o, payload => jsonb_build_object('n', n)))
   FROM generate_series(1, $count) n, unnest(ARRAY[$list]::uuid[]) o
 SQL
+	return;
+}
+
+# Runs SQL with no guard and no trigger of spine.events in its way; they are there again afterwards.
+sub tamper
+{
+	my ($node, $db, $sql) = @_;
+	$node->safe_psql($db, GUARDS_OFF . "ALTER TABLE spine.events DISABLE TRIGGER ALL; $sql; " . TRIGGERS_ON . GUARDS_ON);
+	return;
+}
+
+sub put_file
+{
+	my ($path, $bytes) = @_;
+	open my $f, '>:raw', $path or die "$path: $!";
+	print $f $bytes;
+	close $f or die "$path: $!";
+	return;
+}
+
+# Compiles a library that is to be preloaded into a server; its path.
+sub build_preload
+{
+	my ($source) = @_;
+	my $library = PostgreSQL::Test::Utils::tempdir() . '/preload.so';
+	system_or_bail('cc', '-O2', '-Wall', '-shared', '-fPIC', '-o', $library, $source, '-ldl');
+	return $library;
+}
+
+# The process of a node that runs.
+sub postmaster_of
+{
+	my ($node) = @_;
+	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	return $pid;
+}
+
+# [process, its parent, its state] of all.
+sub processes
+{
+	my @found;
+	foreach my $file (glob '/proc/[0-9]*/stat')
+	{
+		open my $in, '<', $file or next;
+		my $line = <$in> // next;
+		push @found, [ $1, $3, $2 ] if $line =~ /^(\d+) \(.*\) (\S) (\d+)/;
+	}
+	return @found;
+}
+
+sub children_of
+{
+	my ($parent) = @_;
+	return map { $_->[0] } grep { $_->[1] == $parent } processes();
+}
+
+# Kills a server with all of its processes at once, or the postmaster (default: the node's) alone, whose children then end
+# by themselves. A zombie is as dead as the others, though its lock files would still count.
+sub kill_server
+{
+	my ($node, %arg) = @_;
+	my $postmaster = $arg{postmaster} // postmaster_of($node);
+	kill 'STOP', $postmaster;    # so that it starts nobody whom we do not see
+	my @children = children_of($postmaster);
+	kill 'KILL', $postmaster, $arg{spare_children} ? () : @children;
+	waitpid $postmaster, 0;      # where it is ours
+	my %ours  = map { $_ => 1 } $postmaster, @children;
+	my $until = time + 120;
+	while (grep { $ours{ $_->[0] } && $_->[2] ne 'Z' } processes())
+	{
+		die 'a process does not end' if time > $until;
+		usleep(5_000);
+	}
+	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
+	$node->{_pid} = undef;
 	return;
 }
 
@@ -347,7 +425,7 @@ sub alive
 	my ($node, $pid, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $log = slurp_file($node->logfile);
-	my ($now) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my $now = postmaster_of($node);
 	my $sound = $log !~ /terminated by signal|PANIC:|server process .* exited with exit code/;
 	return ok($now == $pid && $sound && $node->safe_psql('postgres', 'SELECT 1') eq '1', $name);
 }

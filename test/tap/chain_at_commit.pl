@@ -31,7 +31,7 @@ sub all_intact
 	return;
 }
 my $postmaster;
-sub note_postmaster { ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/; return }
+sub note_postmaster { $postmaster = postmaster_of($node); return }
 note_postmaster();
 
 # Until a session's statement waits for a lock; its process.

@@ -10,29 +10,24 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
-my $shim = "$folder/clock.so";
+my $shim = build_preload('test/fault/clock.c');
 my $clock = "$folder/clock";
-system('cc', '-shared', '-fPIC', '-O2', '-o', $shim, 'test/fault/clock.c', '-ldl') == 0 or die 'cc failed';
 sub set_clock
 {
 	my ($seconds) = @_;
-	unlink "$clock.new";
-	append_to_file("$clock.new", int $seconds);
+	put_file("$clock.new", int $seconds);
 	rename "$clock.new", $clock or die $!;
 	return;
 }
 set_clock(0);
 
-my $node = PostgreSQL::Test::Cluster->new('clock');
-$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
-$node->append_conf('postgresql.conf', "autovacuum = off\nlog_statement = none\ncheckpoint_timeout = 1d\n");
+my $node;
 {
 	local $ENV{LD_PRELOAD} = $shim;
 	local $ENV{SPINE_CLOCK} = $clock;
-	$node->start;
+	$node = spine_node('clock', conf => "log_statement = none\ncheckpoint_timeout = 1d\n");
 }
-spine_database($node, 'postgres');
-my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+my $postmaster = postmaster_of($node);
 $node->safe_psql('postgres', "ALTER DATABASE postgres SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'");
 
 my $fresh = 100;

@@ -48,9 +48,8 @@ my $data     = $node->data_dir;
 my $work     = PostgreSQL::Test::Utils::tempdir;
 my $disk     = "$work/disk";
 my $pristine = "$work/pristine";
-my $shim     = "$work/power_cut.so";
+my $shim     = build_preload('test/fault/power_cut.c');
 system_or_bail('cp', '-a', $data, $pristine);
-system_or_bail('cc', '-O2', '-Wall', '-shared', '-fPIC', '-o', $shim, 'test/fault/power_cut.c');
 
 # Chance, by the seed alone ---------------------------------------------------------------------------------------------
 my ($cycle, $draws) = (0, 0);
@@ -80,17 +79,21 @@ sub sync_all
 sub names_on
 {
 	my ($from) = @_;
-	my (%key, $dir);
+	my (%key, %only, $dir);    # only: the one name of a file that was synced last under it
 	foreach my $line (split /\n/, slurp_file("$from/names"))
 	{
 		my ($what, $one, $two) = split / /, $line, 3;
 		if ($what eq 'F')
 		{
+			# The WAL is synced again and again.
+			next if ($only{$one} // '') eq $two && $key{$two} eq $one;
 			delete @key{ grep { $key{$_} eq $one } keys %key };
 			$key{$two} = $one;
+			$only{$one} = $two;
 		}
 		elsif ($what eq 'D')
 		{
+			%only = ();
 			$dir = $one eq '.' ? '' : "$one/";
 			delete @key{ grep { m{^\Q$dir\E[^/]+$} } keys %key };
 		}
@@ -111,11 +114,12 @@ sub cut_power
 	}
 	my @files = split /\n/, `find '$data' -type f`;
 	unlink(@files) == @files or die $!;
+	delete $key->{'postmaster.pid'};    # of a process that is no more, or whose parent has not buried it
 	foreach my $name (keys %$key)
 	{
 		my $from = "$disk/$key->{$name}";
 		# A name that was synced and bytes that were not.
-		append_to_file($from, '') unless -e $from;
+		put_file($from, '') unless -e $from;
 		make_path(dirname("$data/$name"));
 		rename $from, "$data/$name" or die "$name: $!";
 		chmod 0600, "$data/$name" or die $!;
@@ -138,68 +142,23 @@ sub mix
 		my $page = substr $now, $at, $size - $at < 4096 ? $size - $at : 4096;
 		substr($then, $at, length $page) = $page if below(2);
 	}
-	unlink $synced;
-	append_to_file($synced, $then);
+	put_file($synced, $then);
 	return;
 }
 
-# Processes -------------------------------------------------------------------------------------------------------------
-sub postmaster { my ($pid) = slurp_file("$data/postmaster.pid") =~ /^(\d+)/; return $pid }
-
-# [process, its parent] of all that run.
-sub processes
-{
-	my @found;
-	foreach my $file (glob '/proc/[0-9]*/stat')
-	{
-		open my $in, '<', $file or next;
-		my $line = <$in> // next;
-		push @found, [ $1, $2 ] if $line =~ /^(\d+) \(.*\) \S (\d+)/;
-	}
-	return @found;
-}
-
-sub children { my ($of) = @_; return map { $_->[0] } grep { $_->[1] == $of } processes() }
-
-# Until somebody has buried them, too: a dead postmaster that is not buried counts as running.
-sub await_end
-{
-	my (@pids) = @_;
-	my $until = time + 120;
-	while (1)
-	{
-		my %runs = map { $_->[0] => 1 } processes();
-		return unless grep { $runs{$_} } @pids;
-		die 'a process does not end' if time > $until;
-		sleep 0.005;
-	}
-}
-
-# Kills a postmaster; its children too, or they end by themselves.
-sub kill_postmaster
-{
-	my ($postmaster, $with_children) = @_;
-	kill 'STOP', $postmaster;    # no child is born behind our back
-	my @all = children($postmaster);
-	kill 'KILL', $postmaster, $with_children ? @all : ();
-	waitpid $postmaster, 0;      # where it is ours
-	await_end($postmaster, @all);
-	$node->{_pid} = undef;
-	return;
-}
-
+# Blows -----------------------------------------------------------------------------------------------------------------
 # The blows, each on a postmaster. They leave the server down.
 my %blows = (
 	process => sub {
-		my @all = children($_[0]);
+		my @all = children_of($_[0]);
 		kill 'KILL', $all[ below(scalar @all) ];
 		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
 		$node->stop('immediate');
 	},
-	postmaster => sub { kill_postmaster($_[0], 0) },
-	everything => sub { kill_postmaster($_[0], 1) },
-	power => sub { kill_postmaster($_[0], 1); cut_power(0) },
-	'power, partly synced' => sub { kill_postmaster($_[0], 1); cut_power(1) });
+	postmaster => sub { kill_server($node, postmaster => $_[0], spare_children => 1) },
+	everything => sub { kill_server($node, postmaster => $_[0]) },
+	power => sub { kill_server($node, postmaster => $_[0]); cut_power(0) },
+	'power, partly synced' => sub { kill_server($node, postmaster => $_[0]); cut_power(1) });
 my @blows = (('process') x 3, ('postmaster') x 3, ('everything') x 3, ('power') x 6, ('power, partly synced') x 5);
 
 # What clients do -------------------------------------------------------------------------------------------------------
@@ -214,7 +173,7 @@ sub draw_transaction
 	my $end       = one_of(('COMMIT') x 6, 'ROLLBACK', 'PREPARE', 'PREPARE', 'UNDO PREPARED');
 	my $is_batch  = !below(5);
 	my $own       = one_of(@orgs);
-	my ($number, @kept, @begun) = (0);
+	my ($number, @kept) = (0);
 	my $event = sub {
 		my ($org) = @_;
 		push @kept, [ $org, ++$number ];
@@ -275,8 +234,7 @@ sub start_client
 {
 	my ($name, $sql) = @_;
 	my $file = "$work/$name";
-	unlink "$file.sql", "$file.out", "$file.err";
-	append_to_file("$file.sql", $sql);
+	put_file("$file.sql", $sql);
 	push @clients, { file => $file, run => IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$file.sql" ],
 		'<', \undef, '>', "$file.out", '2>', "$file.err") };
 	return;
@@ -314,8 +272,7 @@ sub compare
 	my @wrong    = @{ $plan->{heard} };
 
 	# What is prepared is there, and ends one way or the other.
-	my %prepared = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts ORDER BY gid');
-	foreach my $tag (sort keys %prepared)
+	foreach my $tag (split /\n/, $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts ORDER BY gid'))
 	{
 		push @wrong, "$tag is prepared, though it was acknowledged that it had ended" if $said{done}{$tag} || $said{undone}{$tag};
 		$resolved{$tag} = one_of('COMMIT', 'ROLLBACK');
@@ -441,7 +398,7 @@ sub run_cycle
 	my ($plan) = @_;
 	start_client($_, $plan->{clients}{$_}) foreach sort keys %{ $plan->{clients} };
 	sleep 0.001 * $plan->{moment};
-	$blows{ $plan->{blow} }->(postmaster());
+	$blows{ $plan->{blow} }->(postmaster_of($node));
 	$plan->{heard} = [ hear_clients() ];
 	die_in_recovery($blows{ $plan->{blow} }, $plan->{with_power}) if $plan->{again};
 	return;

@@ -12,8 +12,7 @@ use Time::HiRes qw(usleep);
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $full = "$folder/full";
-my $shim = "$folder/disk_full.so";
-system('cc', '-shared', '-fPIC', '-O2', '-o', $shim, 'test/fault/disk_full.c', '-ldl') == 0 or die 'cc failed';
+my $shim = build_preload('test/fault/disk_full.c');
 
 # Puts the server on a disk that has room until fill() says otherwise.
 sub start_on_it
@@ -44,7 +43,7 @@ $node->safe_psql('postgres', q{
     SELECT jsonb_build_object('text', string_agg(md5(random()::text), '')) FROM generate_series(1, size / 32)
   $$;
 });
-my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+my $postmaster = postmaster_of($node);
 
 my %acknowledged;
 my $uuid = qr/[0-9a-f]{8}-[0-9a-f-]{27}/;

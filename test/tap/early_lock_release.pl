@@ -14,8 +14,7 @@ my $seed = $ENV{SPINE_SEED} // 20260119;
 srand($seed);
 note "seed $seed";
 
-my $slow_flush = PostgreSQL::Test::Utils::tempdir() . '/slow_flush.so';
-system('cc', '-shared', '-fPIC', '-O2', '-o', $slow_flush, 'bench/slow_flush.c', '-ldl') == 0 or die 'cc failed';
+my $slow_flush = build_preload('bench/slow_flush.c');
 
 my $actor = "ALTER DATABASE postgres SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'";
 my $emit = sub {
@@ -38,21 +37,6 @@ sub start_slowly
 	return;
 }
 start_slowly();
-
-# All processes of the server at once. One that stays a zombie is as dead as the others, though its lock files would
-# still count.
-sub kill_all
-{
-	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-	kill 'STOP', $postmaster;    # so that it starts nobody whom we do not see
-	my @pids = ($postmaster, map { /^\s*(\d+)\s+$postmaster\s/ ? $1 : () } `ps -A -o pid=,ppid=,stat=`);
-	kill 'KILL', @pids;
-	$node->kill9;
-	my %ours = map { $_ => 1 } @pids;
-	usleep(10_000) while grep { /^\s*(\d+)\s+\d+\s+(\S)/ && $ours{$1} && $2 ne 'Z' } `ps -A -o pid=,ppid=,stat=`;
-	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
-	return;
-}
 
 my $rounds = 12;
 my $clients = 8;
@@ -94,7 +78,7 @@ sub crash
 	my $enough = $before + 40 + int rand 400;
 	$node->poll_query_until('postgres', "SELECT count(*) > $enough FROM spine.events") or die 'nobody emits';
 	usleep(int rand 50_000);
-	kill_all();
+	kill_server($node);
 	$_->finish for @runs;
 	start_slowly();
 	my @seen = map { slurp_file("$folder/out.$_") =~ /^done \d ($uuid)$/mg } 1 .. $clients;
@@ -234,7 +218,7 @@ $primary->wait_for_catchup($standby);
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = 'standby'\n");
 $primary->reload;
 $primary->poll_query_until('postgres', q{SELECT sync_state = 'sync' FROM pg_stat_replication}) or die 'no synchronous standby';
-my ($postmaster) = slurp_file($primary->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+my $postmaster = postmaster_of($primary);
 
 # Nothing reaches the standby, or is acknowledged by it, while this process is stopped.
 my $receiver;

@@ -26,7 +26,7 @@ $node->safe_psql('postgres', q{
              'organization_id', '00000000-0000-4000-8000-' || lpad((organization + n % organizations)::text, 12, '0'))) FROM generate_series(1, events) n))
   $$;
 });
-my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+my $postmaster = postmaster_of($node);
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $uuid = qr/[0-9a-f]{8}-[0-9a-f-]{27}/;
 

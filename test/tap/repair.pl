@@ -4,6 +4,7 @@ use warnings;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Restored;
 use Spine;
 use Test::More;
 
@@ -13,20 +14,19 @@ emit_chain($node, 10, @orgs);
 $node->safe_psql('postgres', "CREATE ROLE app LOGIN; SELECT spine.grant_emitter('app', ARRAY['$orgs[0]']::uuid[])");
 my $dir     = PostgreSQL::Test::Utils::tempdir;
 my @connect = ('-h', $node->host, '-p', $node->port);
-my $rows    = 'SELECT md5(string_agg(e::text, $$,$$ ORDER BY id)) FROM spine.events e';
-my @healthy = (join("\n", @{ summaries_of($node) }), $node->safe_psql('postgres', $rows));
+my $healthy = chains();
 
 # The good copy: a backup, restored beside.
 $node->command_ok([ 'pg_dump', @connect, '-Fc', 'postgres', '-f', "$dir/backup" ], 'a backup');
 $node->safe_psql('postgres', 'CREATE DATABASE good TEMPLATE template0');
 $node->command_ok([ 'pg_restore', @connect, '--exit-on-error', '-d', 'good', "$dir/backup" ], 'restored beside');
 
-sub tamper
+# Heads and rows.
+sub chains
 {
-	my ($sql) = @_;
-	$node->safe_psql('postgres', GUARDS_OFF . "ALTER TABLE spine.events DISABLE TRIGGER ALL; $sql;
-		ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;" . GUARDS_ON);
-	return;
+	my ($db) = @_;
+	my $state = state_of($node, $db // 'postgres');
+	return [ @$state{qw(verify_chain rows)} ];
 }
 sub faults { return join ', ', map { "$_->[3] $_->[1]" } @{ faults_of($node) } }
 
@@ -41,17 +41,17 @@ sub copy_events
 }
 
 # Missing events are put back as they were.
-tamper("DELETE FROM spine.events WHERE organization_id = '$orgs[1]' AND sequence BETWEEN 4 AND 6");
+tamper($node, 'postgres', "DELETE FROM spine.events WHERE organization_id = '$orgs[1]' AND sequence BETWEEN 4 AND 6");
 is(faults(), 'event_missing 4', 'event_missing');
 copy_events('good', "organization_id = '$orgs[1]' AND sequence BETWEEN 4 AND 6", 'postgres');
-is_deeply([ join("\n", @{ summaries_of($node) }), $node->safe_psql('postgres', $rows) ], \@healthy, 'event_missing: as before');
+is_deeply(chains(), $healthy, 'event_missing: as before');
 
 # A tail that was cut off is no fault, and the heads that were kept outside tell. Put back likewise.
-tamper("DELETE FROM spine.events WHERE organization_id = '$orgs[2]' AND sequence > 8");
+tamper($node, 'postgres', "DELETE FROM spine.events WHERE organization_id = '$orgs[2]' AND sequence > 8");
 is(faults(), '', 'a tail that was cut off is no fault');
-isnt(join("\n", @{ summaries_of($node) }), $healthy[0], 'and its head is not the one that was kept');
+isnt(chains()->[0], $healthy->[0], 'and its head is not the one that was kept');
 copy_events('good', "organization_id = '$orgs[2]' AND sequence > 8", 'postgres');
-is_deeply([ join("\n", @{ summaries_of($node) }), $node->safe_psql('postgres', $rows) ], \@healthy, 'tail: as before');
+is_deeply(chains(), $healthy, 'tail: as before');
 
 # All else stands in the way of the good row, and nothing that is stored can be removed: the extension is made anew
 # from what is good.
@@ -62,7 +62,7 @@ my %of = (
 	malformed        => "ALTER TABLE spine.events DROP CONSTRAINT events_event_type_check; UPDATE spine.events SET event_type = 'a.b.c' WHERE organization_id = '$orgs[0]' AND sequence = 3");
 foreach my $fault (sort keys %of)
 {
-	tamper($of{$fault});
+	tamper($node, 'postgres', $of{$fault});
 	like(faults(), qr/\b$fault 3\b/, "$fault is found");
 	my $bad = "organization_id = '$orgs[0]' AND sequence = 3";
 	# The evidence, and what is good.
@@ -71,12 +71,12 @@ foreach my $fault (sort keys %of)
 	is_allowed($node, 'postgres', UNGUARD . "BEGIN; DROP EXTENSION people_os_spine CASCADE; CREATE EXTENSION people_os_spine;
 		COPY spine.events FROM '$dir/good.$fault'; COPY spine.role_bindings FROM '$dir/bindings.$fault'; COMMIT", "$fault: the extension made anew");
 	copy_events('good', $bad, 'postgres');
-	is_deeply([ join("\n", @{ summaries_of($node) }), $node->safe_psql('postgres', $rows) ], \@healthy, "$fault: as before");
+	is_deeply(chains(), $healthy, "$fault: as before");
 }
 
 # Where the index is gone too, nothing can be chained, not even the record of what the guard would let through. Then it
 # is the database that is made anew: all but the events from its dump, and these from what is good.
-tamper("ALTER TABLE spine.events DROP CONSTRAINT events_organization_id_sequence_key;
+tamper($node, 'postgres', "ALTER TABLE spine.events DROP CONSTRAINT events_organization_id_sequence_key;
 	INSERT INTO spine.events SELECT (jsonb_populate_record(e, jsonb_build_object('id', gen_random_uuid()))).* FROM spine.events e WHERE organization_id = '$orgs[0]' AND sequence = 3");
 like(faults(), qr/\bevent_duplicated 3\b/, 'event_duplicated is found');
 is_refused($node, 'postgres', UNGUARD . 'DROP EXTENSION people_os_spine', 'SP018', 'the extension cannot be dropped');
@@ -84,8 +84,8 @@ $node->safe_psql('postgres', 'CREATE DATABASE anew TEMPLATE template0');
 ok(run_log([ 'pg_dump', @connect, '--exclude-table-data=spine.events', 'postgres' ], '|', [ 'psql', '-XAtq', @connect, '-v', 'ON_ERROR_STOP=1', '-d', 'anew' ], '>', \my $out), 'all but the events');
 copy_events('postgres', "NOT (organization_id = '$orgs[0]' AND sequence = 3)", 'anew');
 copy_events('good', "organization_id = '$orgs[0]' AND sequence = 3", 'anew');
-is_deeply([ join("\n", @{ summaries_of($node, db => 'anew') }), $node->safe_psql('anew', $rows) ], \@healthy, 'event_duplicated: as before');
+is_deeply(chains('anew'), $healthy, 'event_duplicated: as before');
 is($node->safe_psql('anew', 'SELECT count(*) FROM spine.role_bindings'), 1, 'with the bindings');
-is($node->safe_psql('anew', 'SELECT string_agg(guard || $$: $$ || found, $$, $$) FROM spine.verify_guards() WHERE NOT ok AND guard <> $$setting fsync$$'), '', 'every guard is there');
+is(state_of($node, 'anew')->{guards}, '', 'every guard is there');
 $node->stop;
 done_testing;

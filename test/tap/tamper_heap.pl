@@ -70,17 +70,6 @@ sub rows_in
 }
 
 sub flip { my ($file, $at, $bit) = @_; substr($$file, $at, 1) ^= chr(1 << $bit); return }
-sub get_file { my ($path) = @_; open my $f, '<:raw', $path or die "$path: $!"; local $/ = undef; return scalar <$f> }
-
-sub put_file
-{
-	my ($path, $bytes) = @_;
-	open my $f, '>:raw', $path or die "$path: $!";
-	print $f $bytes;
-	close $f or die "$path: $!";
-	return;
-}
-
 # The cases, each: name, what must be reported, how the third row of its organization ($_[1]; $_[2]: all five) is
 # changed in the file ($_[0]). What must be reported:
 #   content   content_altered at 3
@@ -179,7 +168,7 @@ $node->safe_psql('postgres', 'VACUUM (FREEZE) spine.events; CHECKPOINT');
 my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('spine.events')");
 is(scalar @{ faults_of($node) }, 0, 'no fault before');
 $node->stop;
-my $clean = get_file($path);
+my $clean = slurp_file($path);
 my %place;
 foreach my $row (@{ rows_in($clean) }) { $place{ $row->{org} }[ $row->{seq} - 1 ] = $row }
 is(scalar(grep { @{ $place{$_} // [] } == 5 } @orgs), $count, 'every row was found in the file');
@@ -189,7 +178,7 @@ sub restart
 	my ($to, $bytes) = @_;
 	put_file($to, $bytes);
 	$node->start;
-	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my $pid = postmaster_of($node);
 	return $pid;
 }
 
@@ -404,13 +393,13 @@ is(scalar @{ faults_of($node) }, 0, 'no fault before');
 my $toast_name = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events'::regclass");
 my $toast_path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$toast_name')");
 $node->stop;
-my $with_toast = get_file($path);
+my $with_toast = slurp_file($path);
 %place = ();
 foreach my $row (@{ rows_in($with_toast) }) { $place{ $row->{org} }[ $row->{seq} - 1 ] = $row }
 $file = $with_toast;
 foreach my $i (0 .. $#far) { $far[$i][2]->(\$file, $place{ tenant($first + $i) }[2]) }
 # The chunks of the last organizations lie at the end of the toast table, on pages from a certain one on.
-my $toast_clean = get_file($toast_path);
+my $toast_clean = slurp_file($toast_path);
 my $toast_file  = $toast_clean;
 my %owner;
 foreach my $i (0 .. $chunks - 1)

@@ -17,16 +17,6 @@ note "seed $seed";
 my $rounds = 3;
 my $values = 400;    # a round's; each has an organization of its own, and one flip
 
-sub get_file { my ($path) = @_; open my $f, '<:raw', $path or die "$path: $!"; local $/ = undef; return scalar <$f> }
-sub put_file
-{
-	my ($path, $bytes) = @_;
-	open my $f, '>:raw', $path or die "$path: $!";
-	print $f $bytes;
-	close $f or die "$path: $!";
-	return;
-}
-
 my $node = spine_node('toast', conf => "restart_after_crash = off\n");
 my ($lz4) = $node->config_data('--configure') =~ /--with-(lz4)/;
 my @methods = ('external', 'pglz', $lz4 // ());
@@ -61,10 +51,10 @@ my %owner = map { $ids[$_] => org($_ + 1) } 0 .. $#ids;
 $node->stop;
 
 my $path = $node->data_dir . "/$toast";
-my $clean = get_file($path);
+my $clean = slurp_file($path);
 # Chunks that seem dead the server marks as such in their index, so that goes with them.
 my $index_path = $node->data_dir . "/$index";
-my $clean_index = get_file($index_path);
+my $clean_index = slurp_file($index_path);
 my %chunks;    # by organization: [ the line pointer's place, the row's, its length ]
 for (my $base = 0; $base < length $clean; $base += PAGE)
 {
@@ -102,7 +92,7 @@ foreach my $round (1 .. $rounds)
 	put_file($path, $file);
 	put_file($index_path, $clean_index);
 	$node->start;
-	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my $pid = postmaster_of($node);
 	my (undef, $got, $said) = run_sql($node, 'postgres', "$alone SELECT organization_id, sequence, fault, detail FROM spine.find_chain_faults()");
 	my (%found, @wrong);
 	foreach my $fault (split /\n/, $got)

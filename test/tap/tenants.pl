@@ -97,13 +97,12 @@ foreach my $name (@names)
 	$setup .= "ALTER FUNCTION probe_as_$name(text) OWNER TO $name;\n";
 }
 # Faults in two organizations, and a row that cannot say whose it is.
-$setup .= GUARDS_OFF . <<SQL . GUARDS_ON;
+$setup .= GUARDS_OFF . <<SQL . TRIGGERS_ON . GUARDS_ON;
 ALTER TABLE spine.events DISABLE TRIGGER ALL;
 UPDATE spine.events SET payload = '{"salary": 1}' WHERE organization_id = '$orgs[2]' AND sequence = 2;
 DELETE FROM spine.events WHERE organization_id = '$orgs[6]' AND sequence IN (4, 5);
 ALTER TABLE spine.events ALTER organization_id DROP NOT NULL;
 UPDATE spine.events SET organization_id = NULL WHERE organization_id = '$orgs[8]' AND sequence = 27;
-ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;
 SQL
 $node->safe_psql('postgres', $setup);
 $events{ $orgs[6] } -= 2;
