@@ -293,6 +293,10 @@ COMMENT ON FUNCTION spine.entity_uuid(text, text, text) IS
   'The uuid of an entity that has none of its own: version 5 of <domain>.<entity_type>.<key> under the namespace '
   '955bbf14-14c9-5566-88a4-2eba1e0fac41. Raises SP001 where domain or entity_type could be no part of an event name';
 
+-- Context -----------------------------------------------------------------------------------------------------------
+
+-- Event types -------------------------------------------------------------------------------------------------------
+
 -- Reading -----------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION spine.read_events(organization_id uuid, after_sequence bigint DEFAULT 0, max_events bigint DEFAULT 1000)
@@ -303,6 +307,10 @@ COMMENT ON FUNCTION spine.read_events(uuid, bigint, bigint) IS
   'last sequence that you have. Sees what is committed now, whatever the transaction''s snapshot, and waits until that is '
   'durable. Needs SELECT on spine.events; there are none of an organization that the role may not read. Raises SP019 for '
   'a negative max_events, 42501';
+
+-- Subscriptions -----------------------------------------------------------------------------------------------------
+
+-- Replay and history ------------------------------------------------------------------------------------------------
 
 -- The hash -----------------------------------------------------------------------------------------------------------
 
@@ -404,6 +412,16 @@ COMMENT ON COLUMN spine.verify_progress.events_done IS 'How many events were in 
 COMMENT ON COLUMN spine.verify_progress.share IS 'blocks_done of blocks_total: 0 to 1';
 COMMENT ON COLUMN spine.verify_progress.events_per_second IS 'Since the start; NULL where events_done is';
 COMMENT ON COLUMN spine.verify_progress.seconds_left IS 'At that pace; NULL where nothing is read yet';
+
+-- Views -------------------------------------------------------------------------------------------------------------
+
+-- Capturing tables --------------------------------------------------------------------------------------------------
+
+-- The rule ----------------------------------------------------------------------------------------------------------
+
+-- Migrations --------------------------------------------------------------------------------------------------------
+
+-- CloudEvents -------------------------------------------------------------------------------------------------------
 
 -- The guard -------------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,6 @@
 // spine.emit_event and spine.emit_events.
+#include "pg/emit.h"
+
 #include "core/uuid.h"
 #include "pg/chain.h"
 #include "pg/errors.h"
@@ -34,10 +36,6 @@ void require_writable(const char *function) {
 constexpr Column arguments[] = {Column::event_type,      Column::entity_type, Column::entity_id, Column::action,
                                 Column::actor_id,        Column::payload,     Column::organization_id,
                                 Column::actor_type,      Column::severity,    Column::environment};
-
-void clear(EventValues *values) {
-  for (bool &null : values->null) null = true;
-}
 
 [[noreturn]] void bad_batch(const char *message, const char *hint) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_BATCH), errmsg("%s", message), errhint("%s", hint)));
@@ -96,7 +94,7 @@ void set_from_json(const EventTable *table, std::string_view key, const JsonbVal
 }
 
 void read_element(const EventTable *table, const JsonbValue &element, EventValues *values) {
-  clear(values);
+  values->clear();
   if (element.type != jbvBinary || !JsonContainerIsObject(element.val.binary.data))
     bad_batch("an element is no object", "Each element is an object keyed by spine.emit_event's argument names.");
   JsonbIterator *iterator = JsonbIteratorInit(element.val.binary.data);
@@ -106,22 +104,6 @@ void read_element(const EventTable *table, const JsonbValue &element, EventValue
     (void)JsonbIteratorNext(&iterator, &value, true);
     set_from_json(table, {key.val.string.val, static_cast<size_t>(key.val.string.len)}, value, values);
   }
-}
-
-// Chains and stores the events now, or just before the commit, as people_os_spine.chain_at says. Gives each its id.
-void emit(EventValues *events, int count, int *position) {
-  if (chains_at_commit()) {
-    Relation relation = table_open(events_relid(), AccessShareLock);
-    for (*position = 0; *position < count; ++*position) {
-      std::string_view payload;
-      check_event(event_table(relation), &events[*position], nullptr, &payload);
-      stamp_event(&events[*position]);
-      add_pending(events[*position]);
-    }
-    table_close(relation, AccessShareLock);
-    return;
-  }
-  chain_now(events, count, position);
 }
 
 struct Batch {
@@ -138,13 +120,28 @@ void name_element(void *argument) {
 
 }  // namespace
 
+void emit(EventValues *events, int count, int *position) {
+  if (chains_at_commit()) {
+    Relation relation = table_open(events_relid(), AccessShareLock);
+    for (*position = 0; *position < count; ++*position) {
+      std::string_view payload;
+      check_event(event_table(relation), &events[*position], nullptr, &payload);
+      stamp_event(&events[*position]);
+      add_pending(events[*position]);
+    }
+    table_close(relation, AccessShareLock);
+    return;
+  }
+  chain_now(events, count, position);
+}
+
 extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_emit_event);
 PGDLLEXPORT Datum spine_emit_event(PG_FUNCTION_ARGS) {
   require_writable("spine.emit_event()");
   EventValues values;
-  clear(&values);
+  values.clear();
   for (int i = 0; i < static_cast<int>(lengthof(arguments)); i++)
     if (!PG_ARGISNULL(i)) values.set(arguments[i], PG_GETARG_DATUM(i));
   int position = 0;

@@ -27,6 +27,14 @@
 #define ERRCODE_SPINE_BAD_TRIGGER MAKE_SQLSTATE('S', 'P', '0', '2', '2')
 #define ERRCODE_SPINE_DAMAGED_JSON MAKE_SQLSTATE('S', 'P', '0', '2', '3')
 #define ERRCODE_SPINE_GUARDED MAKE_SQLSTATE('S', 'P', '0', '2', '4')
+#define ERRCODE_SPINE_UNKNOWN_EVENT_TYPE MAKE_SQLSTATE('S', 'P', '0', '2', '5')
+#define ERRCODE_SPINE_CANNOT_CAPTURE MAKE_SQLSTATE('S', 'P', '0', '2', '6')
+#define ERRCODE_SPINE_CAPTURED_TRUNCATE MAKE_SQLSTATE('S', 'P', '0', '2', '7')
+#define ERRCODE_SPINE_CHANGE_WITHOUT_EVENT MAKE_SQLSTATE('S', 'P', '0', '2', '8')
+#define ERRCODE_SPINE_UNKNOWN_SUBSCRIPTION MAKE_SQLSTATE('S', 'P', '0', '2', '9')
+#define ERRCODE_SPINE_BATCH_NOT_HELD MAKE_SQLSTATE('S', 'P', '0', '3', '0')
+#define ERRCODE_SPINE_BAD_SUBSCRIPTION MAKE_SQLSTATE('S', 'P', '0', '3', '1')
+#define ERRCODE_SPINE_BAD_HANDLER MAKE_SQLSTATE('S', 'P', '0', '3', '2')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about a restored row that does not reproduce its hash.

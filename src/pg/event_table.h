@@ -40,6 +40,9 @@ struct EventValues {
   Datum value[column_count];
   bool null[column_count];
 
+  void clear() {
+    for (bool &is_null : null) is_null = true;
+  }
   bool has(Column column) const { return !null[static_cast<int>(column)]; }
   Datum get(Column column) const { return value[static_cast<int>(column)]; }
   void set(Column column, Datum datum) {

@@ -1,10 +1,10 @@
-// spine.grant_emitter, grant_reader, grant_auditor and revoke_all. The only SQL that the spine runs: with the rights of
-// whoever calls, and no text in it but names of the catalog's, quoted.
+// spine.grant_emitter, grant_reader, grant_auditor and revoke_all. Their SQL runs with the rights of
+// whoever calls.
 #include "pg/errors.h"
+#include "pg/sql.h"
 
 extern "C" {
 #include <catalog/pg_type.h>
-#include <executor/spi.h>
 #include <miscadmin.h>
 #include <utils/array.h>
 }
@@ -72,16 +72,7 @@ constexpr const char *insert_some =
     "INSERT INTO spine.role_bindings (role, capability, organization_id)"
     " SELECT DISTINCT $1, $2, o FROM pg_catalog.unnest($3) o";
 
-// SPI raises what goes wrong with a command; the codes that it returns tell of no more than a misuse of SPI.
-void run(const char *command) { (void)SPI_execute(command, false, 0); }
-
-// Of a statement with up to three arguments: the role, a capability, organizations.
-void run_with(const char *command, Oid role, const char *capability = nullptr, Datum organizations = 0) {
-  Oid types[] = {REGROLEOID, TEXTOID, UUIDARRAYOID};
-  Datum values[] = {ObjectIdGetDatum(role), capability != nullptr ? CStringGetTextDatum(capability) : 0, organizations};
-  int count = capability == nullptr ? 1 : organizations == 0 ? 2 : 3;
-  (void)SPI_execute_with_args(command, count, types, values, nullptr, false, 0);
-}
+SqlArgument of_role(Oid role) { return {REGROLEOID, ObjectIdGetDatum(role)}; }
 
 // The first column of the first row, or another; null without a row.
 const char *found(int column = 1) {
@@ -121,10 +112,14 @@ template <int n>
 void give(Oid role, const char *const (&grants)[n], const char *further, const char *capability, Datum organizations) {
   const char *name = existing_role(role);
   SPI_connect();
-  for (const char *grant : grants) run(psprintf(grant, name));
-  if (further != nullptr) run(psprintf(further, name));
-  run_with(delete_bindings, role, capability);
-  run_with(organizations == 0 ? insert_all : insert_some, role, capability, organizations);
+  for (const char *grant : grants) run_sql(psprintf(grant, name));
+  if (further != nullptr) run_sql(psprintf(further, name));
+  SqlArgument what = {TEXTOID, CStringGetTextDatum(capability)};
+  run_sql(delete_bindings, {of_role(role), what});
+  if (organizations == 0)
+    run_sql(insert_all, {of_role(role), what});
+  else
+    run_sql(insert_some, {of_role(role), what, {UUIDARRAYOID, organizations}});
   SPI_finish();
 }
 
@@ -158,22 +153,22 @@ PGDLLEXPORT Datum spine_revoke_all(PG_FUNCTION_ARGS) {
   // A role that was dropped left its bindings, and nothing else.
   if (name != nullptr) {
     const char *quoted = quote_identifier(name);
-    run_with(objects_owned, role);
+    run_sql(objects_owned, {of_role(role)});
     if (found() != nullptr)
       ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("role \"%s\" owns %s", name, found()),
                       errhint("An owner's rights are no grants: ALTER … OWNER TO another role first.")));
-    for (const char *revoke : revokes) run(psprintf(revoke, quoted));
-    run_with(types_of_role, role);
+    for (const char *revoke : revokes) run_sql(psprintf(revoke, quoted));
+    run_sql(types_of_role, {of_role(role)});
     SPITupleTable *types = SPI_tuptable;
     for (uint64 i = 0; i < types->numvals; i++)
-      run(psprintf("REVOKE ALL ON TYPE spine.%s FROM %s CASCADE", SPI_getvalue(types->vals[i], types->tupdesc, 1), quoted));
-    run_with(rights_left, role);
+      run_sql(psprintf("REVOKE ALL ON TYPE spine.%s FROM %s CASCADE", SPI_getvalue(types->vals[i], types->tupdesc, 1), quoted));
+    run_sql(rights_left, {of_role(role)});
     if (found() != nullptr)
       ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
                       errmsg("role \"%s\" has rights on %s that role \"%s\" granted", name, found(), found(2)),
                       errhint("SET ROLE %s and REVOKE them, then call spine.revoke_all again.", quote_identifier(found(2)))));
   }
-  run_with("DELETE FROM spine.role_bindings WHERE role = $1", role);
+  run_sql("DELETE FROM spine.role_bindings WHERE role = $1", {of_role(role)});
   SPI_finish();
   PG_RETURN_VOID();
 }

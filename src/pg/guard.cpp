@@ -174,7 +174,7 @@ void record(const char *command, const char *object) {
   Oid severity = enum_value(event_table(relation)->enum_type[2], "critical");
   table_close(relation, NoLock);
   EventValues event;
-  for (bool &null : event.null) null = true;
+  event.clear();
   event.set(Column::event_type, text_datum("platform.spine.unguarded"));
   event.set(Column::entity_id, DirectFunctionCall3(spine_entity_uuid, text_datum("platform"), text_datum("spine"),
                                                    text_datum("people_os_spine")));
