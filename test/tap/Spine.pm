@@ -10,6 +10,7 @@ use warnings;
 
 use Digest::SHA qw(sha256_hex);
 use Exporter 'import';
+use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,7 +18,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_refused is_allowed
   rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive
-  begin_query finish_query tamper put_file build_preload postmaster_of children_of kill_server ZERO_HASH GUARDS_OFF GUARDS_ON TRIGGERS_ON UNGUARD);
+  begin_query finish_query tamper put_file copy_of_server build_preload postmaster_of children_of kill_server ZERO_HASH GUARDS_OFF GUARDS_ON TRIGGERS_ON UNGUARD);
 
 use constant ZERO_HASH => '0' x 64;
 # A superuser who alters catalogs: the guard does not know the extension again. The triggers stay.
@@ -85,6 +86,27 @@ sub put_file
 	print $f $bytes;
 	close $f or die "$path: $!";
 	return;
+}
+
+# The installation once more, for tests that change it: folders by the names that pg_config has for them. Programs are
+# copies, for the server looks for its files from where its own lies; all else are links, in folders that can be written.
+sub copy_of_server
+{
+	my $own  = PostgreSQL::Test::Utils::tempdir();
+	my %path = map { my $folder = `pg_config --$_`; chomp $folder; $_ => $folder } qw(bindir sharedir pkglibdir);
+	my $common = $path{bindir};
+	$common =~ s{/[^/]*$}{} while grep { index("$_/", "$common/") != 0 } values %path;
+	my %copy = map { $_ => $own . substr $path{$_}, length $common } keys %path;
+	make_path($copy{bindir}, "$copy{sharedir}/extension", $copy{pkglibdir});
+	system_or_bail('cp', glob("$path{bindir}/*"), $copy{bindir});
+	foreach my $folder ('pkglibdir', 'sharedir')
+	{
+		foreach my $file (grep { !m{/extension$} } glob("$path{$folder}/*"), glob("$path{$folder}/extension/*"))
+		{
+			symlink $file, $copy{$folder} . substr $file, length $path{$folder} or die "linking $file: $!";
+		}
+	}
+	return %copy;
 }
 
 # Compiles a library that is to be preloaded into a server; its path.

@@ -13,13 +13,9 @@ use Spine;
 use Test::More;
 
 # A copy of the server with a copy of the extension ---------------------------------------------------------------------
-my $copy = PostgreSQL::Test::Utils::tempdir();
-my ($major) = `postgres --version` =~ /(\d+)/;
-my $pg_config = $ENV{PG_CONFIG} // "/usr/lib/postgresql/$major/bin/pg_config";
-chomp(my $libraries = `$pg_config --pkglibdir`);
-chomp(my $programs = `$pg_config --bindir`);
-my ($server) = grep { -x "$_$programs/postgres" } map { s/\Q$programs\E$//r } split /:/, $ENV{PATH};
-system_or_bail('cp', '-a', "$server/.", "$copy/server");
+my %server = copy_of_server();
+my $copy   = PostgreSQL::Test::Utils::tempdir();
+my $pg_config = $ENV{PG_CONFIG} // "/usr/lib/postgresql/@{[ `postgres --version` =~ /(\d+)/ ]}/bin/pg_config";
 system_or_bail('cp', '-a', '.', "$copy/source");
 system_or_bail('cp', 'test/fault/failing_calls.cpp', "$copy/source/src/pg/");
 my $code = slurp_file('test/fault/failing_calls.cpp');
@@ -27,8 +23,9 @@ my @wrapped = ($code =~ /^WRAP\((\w+)\)/mg, $code =~ /^\S.*\b__wrap_(\w+)\(/mg);
 my $flags = join ' ', map { "-Wl,--wrap=$_" } @wrapped;
 is(system("make -s -C '$copy/source' with_llvm=no PG_CONFIG='$pg_config' PG_LDFLAGS='$flags' >'$copy/log' 2>&1"), 0, 'the extension is built')
   or BAIL_OUT(slurp_file("$copy/log"));
-system_or_bail('cp', "$copy/source/people_os_spine.so", "$copy/server$libraries/");
-$ENV{PATH} = "$copy/server$programs:$ENV{PATH}";
+unlink "$server{pkglibdir}/people_os_spine.so";
+system_or_bail('cp', "$copy/source/people_os_spine.so", $server{pkglibdir});
+$ENV{PATH} = "$server{bindir}:$ENV{PATH}";
 
 my $node = spine_node('failing', conf => "log_statement = none\nlog_min_messages = fatal\nlog_min_error_statement = panic\nmax_prepared_transactions = 4\n");
 my $emit = sub { "spine.emit_event('hcm.employee.created', entity_id => gen_random_uuid(), organization_id => '" . org($_[0] // 1) . "', payload => '{\"name\": \"Ada\", \"list\": [1, 2.5, {\"a\": null}]}')" };

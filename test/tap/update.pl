@@ -4,28 +4,13 @@
 use strict;
 use warnings;
 
-use File::Basename qw(basename);
-use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Restored;
 use Spine;
 use Test::More;
 
-# The installation, with programs that are copies, for the server looks for its files from where its own lies, and an
-# extension folder that can be written.
-my $own = PostgreSQL::Test::Utils::tempdir;
-my %path = map { my $folder = `pg_config --$_`; chomp $folder; $_ => $folder } qw(bindir sharedir pkglibdir);
-my $common = $path{bindir};
-$common =~ s{/[^/]*$}{} while grep { index("$_/", "$common/") != 0 } values %path;
-my %copy = map { $_ => $own . substr $path{$_}, length $common } keys %path;
-make_path($copy{bindir}, "$copy{sharedir}/extension", $copy{pkglibdir} =~ s{/[^/]*$}{}r);
-system('cp', glob("$path{bindir}/*"), $copy{bindir}) == 0 or die 'copying the programs';
-foreach my $file ($path{pkglibdir}, grep({ basename($_) ne 'extension' } glob("$path{sharedir}/*")), glob("$path{sharedir}/extension/*"))
-{
-	my ($root) = grep { index($file, $path{$_}) == 0 } keys %path;
-	symlink $file, $copy{$root} . substr $file, length $path{$root} or die "linking $file: $!";
-}
+my %copy = copy_of_server();
 my $scripts = "$copy{sharedir}/extension/people_os_spine";
 my ($newest) = slurp_file("$scripts.control") =~ /^default_version = '(.*)'/m;
 my @shipped = map { /--([^-]+)\.sql$/ ? $1 : () } glob("$scripts--*.sql");
@@ -65,7 +50,7 @@ my %differences = (
 	'what is dumped' => [ q(SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', 'WHERE false')), q(SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', '')) ],
 	'an event trigger\'s state' => [ 'ALTER EVENT TRIGGER people_os_spine_guard ENABLE', 'ALTER EVENT TRIGGER people_os_spine_guard ENABLE ALWAYS' ],
 	'nothing'        => [ 'SELECT 1', 'SELECT 1' ]);
-my $node = PostgreSQL::Test::Cluster->new('update', install_path => $own . substr($path{bindir}, length $common) =~ s{/bin$}{}r);
+my $node = PostgreSQL::Test::Cluster->new('update', install_path => $copy{bindir} =~ s{/bin$}{}r);
 $node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
 $node->append_conf('postgresql.conf', 'autovacuum = off');
 $node->start;
