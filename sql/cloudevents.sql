@@ -35,6 +35,17 @@ SELECT c ->> 'sequence' AS sequence, c ->> 'time' AS time, c ->> 'transactionid'
 SELECT spine.to_cloudevent(ROW(NULL, 'a.b.c', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'high', NULL, 7, NULL, NULL, NULL, NULL)::spine.events);
 SELECT spine.to_cloudevent(NULL) IS NULL AS of_null;
 
+-- For readers: a feed of CloudEvents.
+BEGIN;
+CREATE ROLE cloud_reader;
+SELECT spine.grant_reader('cloud_reader', ARRAY['00000000-0000-4000-8000-0000000000ce']::uuid[]);
+SELECT count(spine.emit_event('cloud.feed.read', entity_id => o, actor_id => o, organization_id => o))
+  FROM unnest(ARRAY['00000000-0000-4000-8000-0000000000ce', '00000000-0000-4000-8000-0000000000cf']::uuid[]) o;
+SET LOCAL ROLE cloud_reader;
+SELECT spine.to_cloudevent(e) ->> 'type' AS type, spine.to_cloudevent(e) ->> 'sequence' AS sequence
+  FROM unnest(ARRAY['00000000-0000-4000-8000-0000000000ce', '00000000-0000-4000-8000-0000000000cf']::uuid[]) o, spine.read_events(o) e;
+ROLLBACK;
+
 -- Nothing in the session changes it.
 SELECT spine.to_cloudevent(e) AS cloud FROM worked \gset
 SET TimeZone = 'Asia/Kathmandu';
