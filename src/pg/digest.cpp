@@ -5,11 +5,7 @@
 #include "pg/event_table.h"
 
 extern "C" {
-#include <access/htup_details.h>
-#include <access/relation.h>
-#include <funcapi.h>
-#include <utils/jsonb.h>
-#include <utils/lsyscache.h>
+#include <utils/memutils.h>
 }
 
 namespace spine {
@@ -27,22 +23,6 @@ std::string_view canonical(Bytes stored, const char *what) {
                     errhint("A text value cannot be longer.")));
   if (status != Status::ok) report(status, what);
   return json;
-}
-
-void event_of_row(HeapTupleHeader row, EventValues *values, Event *event) {
-  Oid relid = get_typ_typrelid(HeapTupleHeaderGetTypeId(row));
-  if (!OidIsValid(relid))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("the value is no row of a table of events"),
-                    errhint("Pass a row of spine.events.")));
-  Relation relation = relation_open(relid, AccessShareLock);
-  const EventTable *table = event_table(relation);
-  HeapTupleData tuple{};
-  tuple.t_len = HeapTupleHeaderGetDatumLength(row);
-  tuple.t_data = row;
-  for (int c = 0; c < column_count; c++)
-    values->value[c] = heap_getattr(&tuple, table->attnum[c], RelationGetDescr(relation), &values->null[c]);
-  relation_close(relation, AccessShareLock);
-  event_of_values(*values, event);
 }
 
 std::string_view payload_of(const Event &event) {

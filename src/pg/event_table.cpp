@@ -389,6 +389,22 @@ void event_of_values(const EventValues &values, Event *event) {
   }
 }
 
+void event_of_row(HeapTupleHeader row, EventValues *values, Event *event) {
+  Oid relid = get_typ_typrelid(HeapTupleHeaderGetTypeId(row));
+  if (!OidIsValid(relid))
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("the value is no row of a table of events"),
+                    errhint("Pass a row of spine.events.")));
+  Relation relation = relation_open(relid, AccessShareLock);
+  const EventTable *table = event_table(relation);
+  HeapTupleData tuple{};
+  tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+  tuple.t_data = row;
+  for (int c = 0; c < column_count; c++)
+    values->value[c] = heap_getattr(&tuple, table->attnum[c], RelationGetDescr(relation), &values->null[c]);
+  relation_close(relation, AccessShareLock);
+  event_of_values(*values, event);
+}
+
 bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
                     Event *event, const char **why) {
   RowRest rest;

@@ -54,6 +54,9 @@ struct EventValues {
 // Reads values that the server itself built; fetches toasted ones into the current memory context.
 void event_of_values(const EventValues &values, Event *event);
 
+// Reads a row that a function was called with. Raises SP018 where it is none of a table of events.
+void event_of_row(HeapTupleHeader row, EventValues *values, Event *event);
+
 // The block that the row lies in was read into memory whole; the row's length comes from the page itself.
 bool lies_in_its_page(const TupleTableSlot *slot, HeapTuple tuple);
 

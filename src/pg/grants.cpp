@@ -22,7 +22,8 @@ constexpr const char *emitter_grants[] = {
 constexpr const char *reader_grants[] = {
     "GRANT USAGE ON SCHEMA spine TO %s", use_types, "GRANT SELECT ON TABLE spine.events, spine.verify_progress TO %s",
     "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
-    "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid TO %s"};
+    "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, "
+    "spine.to_cloudevent TO %s"};
 
 constexpr const char *auditor_grant = "GRANT EXECUTE ON FUNCTION spine.verify_guards TO %s";
 

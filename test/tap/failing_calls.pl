@@ -171,7 +171,7 @@ survives('find_chain_faults, with a worker', 'SELECT * FROM spine.find_chain_fau
 survives('read_events', "SELECT * FROM spine.read_events('@{[ org(2) ]}', 0, 3)", cold => 1);
 survives('a reader of one organization', 'SELECT count(*) FROM spine.events; SELECT count(*) FROM spine.verify_chain()', role => 'other', db => 'small', cold => 1);
 survives('EXPLAIN, refused', 'EXPLAIN SELECT count(*) FROM spine.events', role => 'other', state => '42501');
-survives('canonical_event and the like', q{SELECT spine.canonical_event(e), spine.event_digest(e), spine.canonical_json(payload), spine.entity_uuid('a', 'b', 'c') FROM spine.events e LIMIT 1}, cold => 1);
+survives('canonical_event and the like', q{SELECT spine.canonical_event(e), spine.event_digest(e), spine.canonical_json(payload), spine.to_cloudevent(e), spine.entity_uuid('a', 'b', 'c') FROM spine.events e LIMIT 1}, cold => 1);
 survives('grants', q{BEGIN; SELECT spine.grant_emitter('app'); SELECT spine.grant_reader('app', ARRAY['} . org(1) . q{']::uuid[]); SELECT spine.grant_auditor('app'); SELECT spine.revoke_all('app'); ROLLBACK});
 survives('verify_guards', 'SELECT * FROM spine.verify_guards()', cold => 1);
 survives('a refused change', 'UPDATE spine.events SET payload = payload', state => 'SP013');

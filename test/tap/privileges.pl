@@ -44,6 +44,7 @@ my %denied = (
 	'canonical json'    => "SELECT spine.canonical_json('{}')",
 	'canonical event'   => q(SELECT spine.canonical_event(jsonb_populate_record(NULL::spine.events, '{}'))),
 	digest              => q(SELECT spine.event_digest(jsonb_populate_record(NULL::spine.events, '{}'))),
+	'CloudEvents'       => q(SELECT spine.to_cloudevent(jsonb_populate_record(NULL::spine.events, '{}'))),
 	'entity uuid'       => "SELECT spine.entity_uuid('a', 'b', 'c')",
 	'create there'      => 'CREATE TABLE spine.t ()',
 	'attach the chain'  => 'CREATE TEMP TABLE t (LIKE pg_class); CREATE TRIGGER z BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION spine.chain_event()',

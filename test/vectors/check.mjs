@@ -1,9 +1,11 @@
-// Checks the hash vectors and the extension with node's SHA-256 and an RFC 8785 library that is not the spine's.
+// Checks the hash vectors and the extension with node's SHA-256 and an RFC 8785 library that is not the spine's, and
+// CloudEvents with the official SDK, which holds the official JSON schema.
 // Needs psql and, by PGHOST, PGPORT and PGUSER, a server where the extension's files are installed. Prints TAP.
 import { spawnSync } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import canonicalize from 'canonicalize';
+import { CloudEvent, HTTP } from 'cloudevents';
 
 const database = 'people_os_spine_vectors';
 const read = name => JSON.parse(readFileSync(new URL(name, import.meta.url), 'utf8'));
@@ -278,6 +280,56 @@ function checkRandomEvents(count) {
   check('an exported event that is left out is seen', judgeAll(rows.filter((_, i) => i !== 3)).tampered.length === 1 ? [] : ['not seen']);
 }
 
+// --- CloudEvents -------------------------------------------------------------------------------------------------
+
+// The hashed document, from nothing but the CloudEvent: docs/standards.md.
+function documentOfCloudEvent(cloud) {
+  return { id: cloud.id, event_type: cloud.type, domain: cloud.domain, entity_type: cloud.entitytype, entity_id: cloud.entityid, action: cloud.action,
+    actor_id: cloud.actorid, actor_type: cloud.actortype, organization_id: cloud.organizationid, environment: cloud.environment, timestamp: cloud.time,
+    severity: cloud.severity, payload: cloud.data, sequence: Number(cloud.sequence), transaction_id: cloud.transactionid, recorded_by: cloud.recordedby,
+    previous_hash: cloud.previoushash };
+}
+const hashesRight = cloud => sha256(canonicalize(documentOfCloudEvent(cloud))) === cloud.eventhash;
+const refusal = action => { try { action(); return null; } catch (error) { return String(error.message); } };
+const receive = body => HTTP.toEvent({ headers: { 'content-type': 'application/cloudevents+json' }, body });
+const sorted = object => JSON.stringify(Object.entries(object).filter(([, value]) => value !== undefined).sort());
+
+function checkCloudEvents() {
+  const texts = fromHex(psql(`SELECT ${asHex('spine.to_cloudevent(e)::text')} FROM spine.events e ORDER BY organization_id, sequence;`));
+  const clouds = texts.map(text => JSON.parse(text));
+  const brief = cloud => `${cloud.source} ${cloud.sequence}`;
+  check(`CloudEvents: the official SDK and its schema take all ${clouds.length} events`,
+    clouds.map(cloud => refusal(() => new CloudEvent(cloud))).filter(why => why !== null));
+  check('CloudEvents: they refuse an event without a type, a time that is none and an attribute of another name',
+    [{ ...clouds[0], type: undefined }, { ...clouds[0], time: 'yesterday' }, { ...clouds[0], event_hash: '' }].filter(bad => refusal(() => new CloudEvent(bad)) === null).map(brief));
+  check('CloudEvents: attributes are strings under names of at most 20 letters and digits', clouds.flatMap(cloud =>
+    Object.entries(cloud).filter(([name, value]) => !/^[a-z0-9]{1,20}$/.test(name) || (name !== 'data' && typeof value !== 'string')).map(([name]) => name)));
+  // The JavaScript SDK keeps times to the millisecond, coming and going.
+  const rounded = cloud => sorted({ ...cloud, time: `${cloud.time.slice(0, 23)}Z` });
+  check('CloudEvents: HTTP structured mode brings each, valid and with all that it holds but the microseconds', texts.filter((text, i) =>
+    refusal(() => receive(text).validate()) !== null || sorted(receive(text)) !== rounded(clouds[i])));
+  check('CloudEvents: and sends it on so', clouds.filter(cloud => sorted(JSON.parse(HTTP.structured(new CloudEvent(cloud)).body)) !== rounded(cloud)).map(brief));
+  const judged = clouds.filter((cloud, i) => doublesHold(texts[i]));
+  check(`CloudEvents: event_hash follows from the CloudEvent alone, for the ${judged.length} that doubles hold`,
+    judged.length < 2000 ? [`only ${judged.length}`] : judged.filter(cloud => !hashesRight(cloud)).map(brief));
+  check('CloudEvents: each holds the hash of the one before in its source', clouds.filter((cloud, i) =>
+    cloud.previoushash !== (clouds[i - 1]?.source === cloud.source ? clouds[i - 1].eventhash : '0'.repeat(64))).map(brief));
+  check('CloudEvents: "sequence" sorts within a source as the events do', clouds.filter((cloud, i) =>
+    clouds[i - 1]?.source === cloud.source && clouds[i - 1].sequence >= cloud.sequence).map(brief));
+  check('CloudEvents: source and id name one event', new Set(clouds.map(cloud => `${cloud.source} ${cloud.id}`)).size === clouds.length ? [] : ['twice']);
+  // These say again what others do.
+  const derived = { specversion: () => '1.0', datacontenttype: () => 'application/json', subject: cloud => `${cloud.entitytype}/${cloud.entityid}`,
+    source: cloud => `/people_os/${cloud.environment}/organizations/${cloud.organizationid}` };
+  check('CloudEvents: what is not hashed follows from what is',
+    clouds.flatMap(cloud => Object.entries(derived).filter(([name, from]) => cloud[name] !== from(cloud)).map(([name]) => `${brief(cloud)}: ${name}`)));
+  check('CloudEvents: a change of any other attribute is seen', Object.keys(judged[0]).filter(name => !(name in derived)).filter(name =>
+    hashesRight({ ...judged[0], [name]: { data: { forged: true }, sequence: '9'.repeat(16) }[name] ?? `${judged[0][name]}0` })));
+  const digest = "SELECT pg_catalog.md5(pg_catalog.string_agg(spine.to_cloudevent(e)::pg_catalog.text, ',' ORDER BY organization_id, sequence)) FROM spine.events e;";
+  const [expected] = psql(digest);
+  check("CloudEvents: they are the same under every session's settings",
+    sessions.filter(settings => psql(`${setAll(settings)}${digest}`)[0] !== expected).map(settings => JSON.stringify(settings)));
+}
+
 // --- Numbers that doubles do not hold --------------------------------------------------------------------------
 
 function checkInexactNumbers() {
@@ -357,6 +409,7 @@ try {
   checkExtensionOnVectors();
   checkRandomEvents(2000);
   checkInexactNumbers();
+  checkCloudEvents();
   checkRandomDocuments(20000);
   clean();
 } catch (error) {
