@@ -126,7 +126,7 @@ ALTER TABLE errors_lacking DROP payload;
 CREATE TRIGGER t BEFORE INSERT ON errors_lacking FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
 SELECT * FROM try($$INSERT INTO errors_lacking (event_type, entity_id) VALUES ('a.b.c', gen_random_uuid())$$);
 DROP TABLE errors_other, errors_types, errors_no_index, errors_after, errors_generated, errors_lacking;
-SELECT * FROM try($$SELECT spine.note_binding_change()$$);
+SELECT * FROM try($$SELECT spine.note_change()$$);
 -- A function that somebody made of the library's and that takes any row.
 CREATE FUNCTION errors_digest(record) RETURNS bytea LANGUAGE c STRICT AS '$libdir/people_os_spine', 'spine_event_digest';
 SELECT * FROM try($$SELECT errors_digest(ROW(1))$$);

@@ -184,17 +184,17 @@ COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS '
 COMMENT ON CONSTRAINT role_bindings_role_capability_organization_id_key ON spine.role_bindings IS 'Nothing is given twice';
 COMMENT ON INDEX spine.role_bindings_role_capability_organization_id_key IS 'Finds what a role was given';
 
-CREATE FUNCTION spine.note_binding_change() RETURNS trigger
-  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_note_binding_change';
-COMMENT ON FUNCTION spine.note_binding_change() IS
-  'Trigger function of spine.role_bindings: has every session look at the table again, once the change is committed. '
-  'Raises 39P01 where it is called as no trigger';
+CREATE FUNCTION spine.note_change() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_note_change';
+COMMENT ON FUNCTION spine.note_change() IS
+  'Trigger function of spine.role_bindings and spine.event_types: has every session look at the table again, once the '
+  'change is committed. Raises 39P01 where it is called as no trigger';
 
 CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON spine.role_bindings
-  FOR EACH STATEMENT EXECUTE FUNCTION spine.note_binding_change();
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.note_change();
 -- Logical replication fires only those for rows.
 CREATE TRIGGER note_row_change AFTER INSERT OR UPDATE OR DELETE ON spine.role_bindings
-  FOR EACH ROW EXECUTE FUNCTION spine.note_binding_change();
+  FOR EACH ROW EXECUTE FUNCTION spine.note_change();
 ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER note_change;
 ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER note_row_change;
 COMMENT ON TRIGGER note_change ON spine.role_bindings IS 'Has sessions forget what they know of the table';
@@ -270,9 +270,9 @@ CREATE FUNCTION spine.emit_event(
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_emit_event';
 COMMENT ON FUNCTION spine.emit_event(text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment) IS
   'Emits one event in the caller''s transaction and returns its id. event_type is <domain>.<entity>.<action>; entity_id '
-  'is required; what is NULL comes from event_type or from the settings people_os_spine.*. Needs no right on the table. '
-  'Raises SP001 to SP011, SP015 to SP018, 42501 for an organization that the role was not given, 25006 on a standby or '
-  'in a read-only transaction';
+  'is required; what is NULL comes from event_type or from the settings people_os_spine.*, a NULL severity from '
+  'spine.event_types. Needs no right on the table. Raises SP001 to SP011, SP015 to SP018, SP025, 42501 for an organization '
+  'that the role was not given, 25006 on a standby or in a read-only transaction';
 
 CREATE FUNCTION spine.emit_events(events jsonb) RETURNS SETOF uuid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_emit_events';
@@ -295,7 +295,74 @@ COMMENT ON FUNCTION spine.entity_uuid(text, text, text) IS
 
 -- Context -----------------------------------------------------------------------------------------------------------
 
+CREATE FUNCTION spine.set_context(
+  organization_id uuid,
+  actor_id        uuid,
+  actor_type      spine.actor_type DEFAULT 'human'
+) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_set_context';
+COMMENT ON FUNCTION spine.set_context(uuid, uuid, spine.actor_type) IS
+  'Sets people_os_spine.organization_id, actor_id and actor_type for the rest of the transaction, as SET LOCAL would: all '
+  'three, so that nothing is left of what the session says. NULL is empty, of actor_type human. Warns 25P01 where the '
+  'client calls it outside of a transaction block, for then its effect ends with the statement';
+
 -- Event types -------------------------------------------------------------------------------------------------------
+
+CREATE TABLE spine.event_types (
+  -- "C": no other version of a locale puts the index out of order.
+  name             text COLLATE "C" NOT NULL,
+  description      text             NOT NULL,
+  default_severity spine.severity   NOT NULL DEFAULT 'low',
+  built_in         boolean          NOT NULL DEFAULT false,
+  CONSTRAINT event_types_pkey PRIMARY KEY (name),
+  CONSTRAINT event_types_name_check CHECK (name ~ '^[a-z][a-z0-9_]{0,62}([.][a-z][a-z0-9_]{0,62}){2}$')
+);
+COMMENT ON TABLE spine.event_types IS
+  'The registered types of events: written by spine.register_event_type (or INSERT), and DELETE. Where '
+  'people_os_spine.require_registered_types is on, events of others are refused';
+COMMENT ON COLUMN spine.event_types.name IS '<domain>.<entity>.<action>, each [a-z][a-z0-9_]{0,62}';
+COMMENT ON COLUMN spine.event_types.description IS 'When such an event is emitted';
+COMMENT ON COLUMN spine.event_types.default_severity IS 'What events of the type get whose severity is NULL';
+COMMENT ON COLUMN spine.event_types.built_in IS
+  'Given by the spine: the row came with an extension, which brings it back after a restore; dumps hold the others';
+COMMENT ON CONSTRAINT event_types_pkey ON spine.event_types IS 'A name is one type''s';
+COMMENT ON CONSTRAINT event_types_name_check ON spine.event_types IS 'An event name';
+COMMENT ON INDEX spine.event_types_pkey IS 'Finds a type by its name';
+
+CREATE FUNCTION spine.own_event_type() RETURNS trigger
+  LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_own_event_type';
+COMMENT ON FUNCTION spine.own_event_type() IS
+  'Trigger function of spine.event_types, BEFORE INSERT OR UPDATE FOR EACH ROW: gives built_in, and has a row that '
+  'somebody inserts or restores take the place of the built-in one of its name. Raises 39P01 anywhere else';
+
+CREATE TRIGGER own_event_type BEFORE INSERT OR UPDATE ON spine.event_types
+  FOR EACH ROW EXECUTE FUNCTION spine.own_event_type();
+CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON spine.event_types
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.note_change();
+-- Logical replication fires only those for rows.
+CREATE TRIGGER note_row_change AFTER INSERT OR UPDATE OR DELETE ON spine.event_types
+  FOR EACH ROW EXECUTE FUNCTION spine.note_change();
+ALTER TABLE spine.event_types ENABLE ALWAYS TRIGGER own_event_type;
+ALTER TABLE spine.event_types ENABLE ALWAYS TRIGGER note_change;
+ALTER TABLE spine.event_types ENABLE ALWAYS TRIGGER note_row_change;
+COMMENT ON TRIGGER own_event_type ON spine.event_types IS 'Lets users'' types take the place of built-in ones';
+COMMENT ON TRIGGER note_change ON spine.event_types IS 'Has sessions forget what they know of the table';
+COMMENT ON TRIGGER note_row_change ON spine.event_types IS 'Does so where only row triggers fire';
+
+INSERT INTO spine.event_types (name, description, default_severity) VALUES
+  ('hcm.employee.created', 'A person was hired, or taken over into the system', 'low'),
+  ('platform.migration.applied', 'The schema of a database was changed', 'medium'),
+  ('platform.spine.unguarded', 'An administrator had the guard let a statement on the spine through', 'critical');
+
+SELECT pg_catalog.pg_extension_config_dump('spine.event_types', 'WHERE NOT built_in');
+
+CREATE FUNCTION spine.register_event_type(name text, description text, default_severity spine.severity DEFAULT 'low') RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_register_event_type';
+COMMENT ON FUNCTION spine.register_event_type(text, text, spine.severity) IS
+  'Registers a type of events, or says anew what it is; built-in types too. Runs with the caller''s rights: needs SELECT, '
+  'INSERT and UPDATE on spine.event_types. DELETE FROM spine.event_types takes a type off. Raises SP001 for what is no '
+  'event name, 22004 for a null description, 42501';
 
 -- Reading -----------------------------------------------------------------------------------------------------------
 

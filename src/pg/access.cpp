@@ -1,4 +1,4 @@
-// spine.may_read, spine.note_binding_change, and the refusal to explain to a role what is hidden from it.
+// spine.may_read, and the refusal to explain to a role what is hidden from it.
 #include "pg/access.h"
 
 #include <algorithm>
@@ -6,16 +6,14 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/event_table.h"
+#include "pg/kept_table.h"
 #include "pg/settings.h"
 
 extern "C" {
-#include <access/table.h>
-#include <access/tableam.h>
 #include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_authid.h>
 #include <catalog/pg_type.h>
-#include <commands/trigger.h>
 #include <executor/executor.h>
 #include <miscadmin.h>
 #include <rewrite/rowsecurity.h>
@@ -27,7 +25,6 @@ extern "C" {
 #include <utils/lsyscache.h>
 #include <utils/memutils.h>
 #include <utils/rls.h>
-#include <utils/snapmgr.h>
 #include <utils/syscache.h>
 }
 
@@ -98,45 +95,29 @@ struct Gathering {
 };
 
 Relation open_bindings() {
-  Relation relation = OidIsValid(bindings_table) ? table_open(bindings_table, AccessShareLock) : nullptr;
-  TupleDesc shape = relation != nullptr ? RelationGetDescr(relation) : nullptr;
-  if (shape != nullptr && relation->rd_rel->relkind == RELKIND_RELATION && shape->natts >= 3 &&
-      TupleDescAttr(shape, 0)->atttypid == REGROLEOID && TupleDescAttr(shape, 1)->atttypid == TEXTOID &&
-      TupleDescAttr(shape, 2)->atttypid == UUIDOID)
-    return relation;
+  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID});
+  if (relation != nullptr) return relation;
   ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                   errmsg("table \"spine.role_bindings\" is missing, or not as CREATE EXTENSION made it"),
                   errhint("It says who may emit and read; have a superuser put it back.")));
 }
 
-// As of now, whatever the transaction's snapshot; and a scan under a snapshot of that kind would take predicate locks,
-// which make others fail to serialize. A catalog's snapshot can also be had in parallel workers.
 void read_bindings(Oid role, Rights *rights) {
   MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "role bindings", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(reading);
   Gathering emit{}, read{};
   Relation relation = open_bindings();
-  Snapshot snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(relation)));
-  TupleTableSlot *slot = table_slot_create(relation, nullptr);
-  TableScanDesc scan = table_beginscan_strat(relation, SnapshotAny, 0, nullptr, true, false);
-  while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-    if (!table_tuple_satisfies_snapshot(relation, slot, snapshot)) continue;
-    slot_getsomeattrs(slot, 3);
-    const Datum *value = slot->tts_values;
-    if (slot->tts_isnull[0] || slot->tts_isnull[1] || !has_privs_of_role(role, DatumGetObjectId(value[0]))) continue;
+  each_row_now(relation, 3, [&](const Datum *value, const bool *null) {
+    if (null[0] || null[1] || !has_privs_of_role(role, DatumGetObjectId(value[0]))) return;
     std::string_view capability = text_view(PG_DETOAST_DATUM_PACKED(value[1]));
-    bool is_all = slot->tts_isnull[2];
     if (capability == "emit") {
       rights->bound = true;
-      emit.add(is_all, value[2]);
+      emit.add(null[2], value[2]);
     } else {
       rights->audits |= capability == "audit";
-      read.add(is_all, value[2]);
+      read.add(null[2], value[2]);
     }
-  }
-  table_endscan(scan);
-  ExecDropSingleTupleTableSlot(slot);
-  UnregisterSnapshot(snapshot);
+  });
   table_close(relation, AccessShareLock);
   MemoryContextSwitchTo(before);
   rights->emit = emit.keep(CacheMemoryContext);
@@ -161,9 +142,8 @@ const Rights *rights_of(Oid role) {
     rights->valid = false;
     forget_lists(rights);
     uint64 at = changes;
-    Oid schema = get_namespace_oid("spine", true);
-    bindings_table = OidIsValid(schema) ? get_relname_relid("role_bindings", schema) : InvalidOid;
-    events_table = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;
+    bindings_table = spine_table("role_bindings");
+    events_table = spine_table("events");
     rights->role = role;
     rights->bound = rights->audits = false;
     rights->exempt = superuser_arg(role) || (OidIsValid(events_table) && compat_owns_table(events_table, role));
@@ -242,8 +222,7 @@ bool is_explained(const QueryDesc *query, int flags) {
 
 void on_executor_start(QueryDesc *query, int flags) {
   if (is_explained(query, flags)) {
-    Oid schema = get_namespace_oid("spine", true);
-    Oid events = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;
+    Oid events = spine_table("events");
     ListCell *cell;
     foreach (cell, query->plannedstmt->rtable) {
       const RangeTblEntry *entry = static_cast<const RangeTblEntry *>(lfirst(cell));
@@ -339,15 +318,6 @@ PG_FUNCTION_INFO_V1(spine_may_read_support);
 PGDLLEXPORT Datum spine_may_read_support(FunctionCallInfo) {
   if (Debug_print_plan && client_min_messages <= LOG && !sees_all_events(GetUserId())) refuse_plan("debug_print_plan");
   PG_RETURN_POINTER(nullptr);
-}
-
-PG_FUNCTION_INFO_V1(spine_note_binding_change);
-PGDLLEXPORT Datum spine_note_binding_change(PG_FUNCTION_ARGS) {
-  if (!CALLED_AS_TRIGGER(fcinfo))
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("spine.note_binding_change() is a trigger function"),
-                    errhint("CREATE EXTENSION attaches it to spine.role_bindings.")));
-  CacheInvalidateRelcache(reinterpret_cast<TriggerData *>(fcinfo->context)->tg_relation);
-  return PointerGetDatum(nullptr);
 }
 
 }  // extern "C"

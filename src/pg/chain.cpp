@@ -6,12 +6,12 @@
 #include <cstring>
 
 #include "core/chain_check.h"
-#include "core/event_name.h"
 #include "core/uuid.h"
 #include "pg/access.h"
 #include "pg/compat.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
+#include "pg/registry.h"
 #include "pg/settings.h"
 
 extern "C" {
@@ -219,17 +219,14 @@ void watch_ends() { RegisterXactCallback(forget_everything, nullptr); }
 
 void watch_savepoints() { RegisterSubXactCallback(follow_subtransaction, nullptr); }
 
-void resolve_name(EventValues *values) {
-  if (!values->has(Column::event_type))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_EVENT_NAME), errmsg("event name is null"),
-                    errhint("Pass event_type as <domain>.<entity>.<action>, such as hcm.employee.created.")));
-  std::string_view name = text_view(PG_DETOAST_DATUM_PACKED(values->get(Column::event_type)));
+std::string_view text_of(const EventValues &values, Column column) {
+  return text_view(PG_DETOAST_DATUM_PACKED(values.get(column)));
+}
+
+// Returns the name.
+std::string_view resolve_name(EventValues *values) {
   EventName parts;
-  if (!parse_event_name(name, &parts))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_EVENT_NAME), errmsg("\"%s\" is no event name", clipped(name)),
-                    errhint("An event name is <domain>.<entity>.<action>, such as hcm.employee.created; each part "
-                            "begins with a lower-case letter and has at most 63 lower-case letters, digits and "
-                            "underscores.")));
+  std::string_view name = event_name_or_error(values->get(Column::event_type), !values->has(Column::event_type), &parts);
   struct {
     Column column;
     std::string_view part;
@@ -238,7 +235,7 @@ void resolve_name(EventValues *values) {
                        {Column::action, parts.action}};
   for (const auto &d : derived) {
     if (values->has(d.column)) {
-      std::string_view said = text_view(PG_DETOAST_DATUM_PACKED(values->get(d.column)));
+      std::string_view said = text_of(*values, d.column);
       const char *column = column_names[static_cast<int>(d.column)];
       if (said != d.part)
         ereport(ERROR, (errcode(ERRCODE_SPINE_NAME_DISAGREES),
@@ -248,11 +245,12 @@ void resolve_name(EventValues *values) {
       values->set(d.column, text_datum(d.part));
     }
   }
+  return name;
 }
 
 // The event by name, for messages; its name is known to be one.
 const char *named(const EventValues &values, const char *part) {
-  std::string_view name = text_view(PG_DETOAST_DATUM_PACKED(values.get(Column::event_type)));
+  std::string_view name = text_of(values, Column::event_type);
   return psprintf("%sevent \"%.*s\"", part, static_cast<int>(name.size()), name.data());
 }
 
@@ -335,6 +333,19 @@ Uuid new_event_id() {
 
 }  // namespace
 
+std::string_view event_name_or_error(Datum datum, bool is_null, EventName *parts) {
+  if (is_null)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_EVENT_NAME), errmsg("event name is null"),
+                    errhint("Pass event_type as <domain>.<entity>.<action>, such as hcm.employee.created.")));
+  std::string_view name = text_view(PG_DETOAST_DATUM_PACKED(datum));
+  if (!parse_event_name(name, parts))
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_EVENT_NAME), errmsg("\"%s\" is no event name", clipped(name)),
+                    errhint("An event name is <domain>.<entity>.<action>, such as hcm.employee.created; each part "
+                            "begins with a lower-case letter and has at most 63 lower-case letters, digits and "
+                            "underscores.")));
+  return name;
+}
+
 void refuse_given_columns(const EventValues &values) {
   for (int c = 0; c < column_count; c++) {
     if (values.null[c] || !(given_columns & (uint32_t{1} << c))) continue;
@@ -353,9 +364,11 @@ void resolve_organization(EventValues *values) {
   values->set(Column::organization_id, uuid_datum(settings.organization_id));
 }
 
-void check_event(const EventTable *table, EventValues *values, const Uuid *may_emit, std::string_view *payload) {
+void check_event(const EventTable *table, EventValues *values, const EventValues *emitted, std::string_view *payload) {
   refuse_given_columns(*values);
-  resolve_name(values);
+  std::string_view name = resolve_name(values);
+  if (settings.require_registered_types && (emitted == nullptr || name != text_of(*emitted, Column::event_type)))
+    require_registered(name);
   if (!values->has(Column::entity_id))
     ereport(ERROR, (errcode(ERRCODE_SPINE_NO_ENTITY), errmsg("%s has no entity", named(*values, "")),
                     errhint("Pass entity_id; spine.entity_uuid(domain, entity_type, key) makes one for what has no "
@@ -363,10 +376,13 @@ void check_event(const EventTable *table, EventValues *values, const Uuid *may_e
   resolve_actor(table, values);
   resolve_organization(values);
   Uuid organization = uuid_of(values->get(Column::organization_id));
-  if (may_emit == nullptr || organization != *may_emit) require_emitting(table->root, organization);
+  if (emitted == nullptr || organization != uuid_of(emitted->get(Column::organization_id)))
+    require_emitting(table->root, organization);
   resolve_environment(table, values);
-  if (!values->has(Column::severity))
-    values->set(Column::severity, ObjectIdGetDatum(enum_value(table->enum_type[2], "low")));
+  if (!values->has(Column::severity)) {
+    Oid severity = registered_severity(name);
+    values->set(Column::severity, ObjectIdGetDatum(OidIsValid(severity) ? severity : enum_value(table->enum_type[2], "low")));
+  }
   resolve_payload(values, payload);
 }
 

@@ -1,9 +1,13 @@
 // Chaining: from what a caller asked for to a row that is ready to be stored at the end of its chain.
 #pragma once
 
+#include "core/event_name.h"
 #include "pg/event_table.h"
 
 namespace spine {
+
+// The text of an event name, and its parts. Raises SP001.
+std::string_view event_name_or_error(Datum name, bool is_null, EventName *parts);
 
 // The columns that only the spine gives.
 inline constexpr uint32_t given_columns = bit(Column::id) | bit(Column::timestamp) | bit(Column::sequence) |
@@ -17,9 +21,10 @@ void refuse_given_columns(const EventValues &values);
 void resolve_organization(EventValues *values);
 
 // Checks everything that the caller gave, and fills in what he left to the settings, so that a bad event is
-// refused before it waits for anybody. may_emit: an organization for which the current role's right to emit needs no
-// check, or null. *payload: its canonical form, until the Hasher's next. Raises SP001 to SP012, 42501.
-void check_event(const EventTable *table, EventValues *values, const Uuid *may_emit, std::string_view *payload);
+// refused before it waits for anybody. emitted: the event as it passed this before, or null: whether its type is
+// registered and the current role may emit for its organization is not asked again. *payload: its canonical form, until
+// the Hasher's next. Raises SP001 to SP012, SP025, 42501.
+void check_event(const EventTable *table, EventValues *values, const EventValues *emitted, std::string_view *payload);
 
 // Gives a checked event what it has from the moment when it is emitted: id, recorded_by, transaction_id.
 // Raises SP016.

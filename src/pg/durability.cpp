@@ -7,6 +7,7 @@ extern "C" {
 #include <access/transam.h>
 #include <access/xact.h>
 #include <access/xlog.h>
+#include <commands/async.h>
 #include <miscadmin.h>
 #include <replication/syncrep.h>
 #include <replication/walsender.h>
@@ -20,7 +21,7 @@ namespace spine {
 
 namespace {
 
-bool has_events;     // this transaction chained one
+int events_level;      // the outermost nesting level at which an event was chained that is still there; 0: none
 bool must_be_durable;  // and the setting was on when one was emitted
 bool commit_prepared;  // how the commit waits is decided
 int wait_level = -1;  // the synchronous_commit to wait for once the locks are gone; -1: none
@@ -29,15 +30,30 @@ void on_transaction(XactEvent event, void *) {
   switch (event) {
     case XACT_EVENT_ABORT:
       wait_level = -1;
-      has_events = must_be_durable = commit_prepared = false;
+      events_level = 0;
+      must_be_durable = commit_prepared = false;
       break;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PREPARE:
-      has_events = must_be_durable = commit_prepared = false;
+      events_level = 0;
+      must_be_durable = commit_prepared = false;
       break;
     default:
       break;
   }
+}
+
+void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+  int level = GetCurrentTransactionNestLevel();
+  if (events_level < level) return;
+  if (event == SUBXACT_EVENT_ABORT_SUB) events_level = 0;
+  if (event == SUBXACT_EVENT_COMMIT_SUB) events_level = level - 1;
+}
+
+// At most one goes out, however often this is called, for the server sends none twice. Who listens is anybody, so it
+// names no organization.
+void notify() {
+  if (settings.notify) Async_Notify("people_os_spine", "");
 }
 
 // The transaction is committed: nothing here may raise.
@@ -60,6 +76,8 @@ void on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, v
 
 void watch_ends() { RegisterXactCallback(on_transaction, nullptr); }
 
+void watch_savepoints() { RegisterSubXactCallback(on_subtransaction, nullptr); }
+
 void watch_locks() { RegisterResourceReleaseCallback(on_release, nullptr); }
 
 bool standbys_are_synchronous() { return SyncRepRequested() && SyncRepStandbyNames != nullptr && SyncRepStandbyNames[0] != '\0'; }
@@ -70,13 +88,17 @@ void note_emitted_event() { must_be_durable |= settings.require_durable_commit; 
 
 void note_chained_event() {
   note_emitted_event();
-  has_events = true;
-  if (commit_prepared && must_be_durable) ForceSyncCommit();
+  int level = GetCurrentTransactionNestLevel();
+  if (events_level == 0 || level < events_level) events_level = level;
+  if (!commit_prepared) return;
+  if (must_be_durable) ForceSyncCommit();
+  notify();
 }
 
 void prepare_commit() {
   commit_prepared = true;
-  if (!has_events) return;
+  if (events_level == 0) return;
+  notify();
   int level = synchronous_commit;
   if (must_be_durable && level == SYNCHRONOUS_COMMIT_OFF) {
     level = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
@@ -118,6 +140,6 @@ void ReadGuard::wait() {
                     errhint("Look at pg_stat_replication, then retry.")));
 }
 
-void watch_releases() { run_steps<watch_ends, watch_locks>(); }
+void watch_releases() { run_steps<watch_ends, watch_savepoints, watch_locks>(); }
 
 }  // namespace spine

@@ -1,4 +1,4 @@
-// When a transaction with events is acknowledged, and when its locks go.
+// When a transaction with events is acknowledged, when its locks go, and who is woken by it.
 #pragma once
 
 #include "pg/pg.h"
@@ -12,7 +12,8 @@ void note_emitted_event();
 void note_chained_event();
 
 // Just before the commit: decides how it waits. Where people_os_spine.early_lock_release is on and the transaction
-// chained events, it waits for the disk and for standbys only after its locks are released.
+// chained events, it waits for the disk and for standbys only after its locks are released. Where people_os_spine.notify
+// is on it notifies.
 void prepare_commit();
 
 // Makes what a reading function returns as durable as a commit of this session would be.

@@ -2,6 +2,7 @@
 
 #include "pg/compat.h"
 #include "pg/errors.h"
+#include "pg/kept_table.h"
 
 extern "C" {
 #include <access/detoast.h>
@@ -337,8 +338,7 @@ void report_no_index(Relation relation) {
 }
 
 Oid events_relid() {
-  Oid schema = get_namespace_oid("spine", true);
-  Oid relid = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;
+  Oid relid = spine_table("events");
   if (!OidIsValid(relid))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"spine.events\" does not exist"),
                     errhint("CREATE EXTENSION people_os_spine makes it; if it was renamed or moved, put it back.")));

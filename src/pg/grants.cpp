@@ -17,13 +17,14 @@ constexpr const char *use_types = "GRANT USAGE ON TYPE spine.actor_type, spine.e
 
 constexpr const char *emitter_grants[] = {
     "GRANT USAGE ON SCHEMA spine TO %s", use_types,
-    "GRANT EXECUTE ON FUNCTION spine.emit_event, spine.emit_events, spine.chain_pending, spine.entity_uuid TO %s"};
+    "GRANT EXECUTE ON FUNCTION spine.emit_event, spine.emit_events, spine.chain_pending, spine.entity_uuid, "
+    "spine.set_context TO %s"};
 
 constexpr const char *reader_grants[] = {
     "GRANT USAGE ON SCHEMA spine TO %s", use_types, "GRANT SELECT ON TABLE spine.events, spine.verify_progress TO %s",
     "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
     "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, "
-    "spine.to_cloudevent TO %s"};
+    "spine.to_cloudevent, spine.set_context TO %s"};
 
 constexpr const char *auditor_grant = "GRANT EXECUTE ON FUNCTION spine.verify_guards TO %s";
 

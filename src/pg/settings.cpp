@@ -60,7 +60,8 @@ void assign_actor_id(const char *value, void *) {
 // default would rule. So a connection with such an option does not get the library.
 void refuse_startup_options() {
   for (const char *name : {"people_os_spine.environment", "people_os_spine.max_payload_size",
-                           "people_os_spine.require_durable_commit", "people_os_spine.early_lock_release"}) {
+                           "people_os_spine.require_durable_commit", "people_os_spine.early_lock_release",
+                           "people_os_spine.require_registered_types", "people_os_spine.notify"}) {
     const config_generic *said = compat_find_setting(name);
     if (said == nullptr || said->reset_source != PGC_S_CLIENT || said->reset_scontext != PGC_BACKEND ||
         pg_parameter_aclcheck(name, said->reset_srole, ACL_SET) == ACLCHECK_OK)
@@ -111,6 +112,14 @@ void define_settings() {
                            "A transaction with events releases its locks before it waits for the disk.",
                            "Other sessions can see its rows a moment before they are durable or replicated.",
                            &settings.early_lock_release, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  define(DefineCustomBoolVariable, "people_os_spine.require_registered_types",
+                           "An event whose type is not in spine.event_types is refused.",
+                           "spine.register_event_type registers one.", &settings.require_registered_types, false,
+                           PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  define(DefineCustomBoolVariable, "people_os_spine.notify",
+                           "A transaction that stored events notifies channel people_os_spine when it commits.",
+                           "Without a payload, and not where it was prepared.", &settings.notify, false, PGC_SUSET, 0,
+                           nullptr, nullptr, nullptr);
   define(DefineCustomIntVariable, "people_os_spine.progress_interval", "How often a verification says how far it is.",
                           "0: never. spine.verify_progress shows it to others in any case.",
                           &settings.progress_interval, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr,

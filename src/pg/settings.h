@@ -18,6 +18,8 @@ struct Settings {
   bool require_durable_commit;
   int chain_at;            // a ChainAt
   bool early_lock_release;
+  bool require_registered_types;
+  bool notify;
   const char *unguard;     // why the guard lets through what it refuses; empty: it does not
   int progress_interval;   // milliseconds; 0: never
 };

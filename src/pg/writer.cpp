@@ -205,9 +205,7 @@ void Writer::store(EventValues *values) {
     payload = checked_payload(*values);
   } else {
     // What a trigger left as it was emitted was checked then, and rights are those of then.
-    Uuid emitted_for;
-    if (was_stamped) emitted_for = uuid_of(stamped.get(Column::organization_id));
-    check_event(table, values, was_stamped ? &emitted_for : nullptr, &payload);
+    check_event(table, values, was_stamped ? &stamped : nullptr, &payload);
     if (was_stamped)
       for (Column stamp : stamps) values->set(stamp, stamped.get(stamp));
     else

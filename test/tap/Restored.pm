@@ -49,6 +49,8 @@ BEGIN
 END
 \$\$;
 SQL
+	# A type of their own, and what they make of a built-in one.
+	$node->safe_psql($db, q(SELECT spine.register_event_type('a.b.c', E'Ein Fall für \\\\ und \t', 'high'), spine.register_event_type('hcm.employee.created', 'A colleague came', 'medium')));
 	$node->safe_psql($db, <<SQL);
 CREATE ROLE emitter LOGIN; CREATE ROLE "Reader, the 2nd" LOGIN; CREATE ROLE auditor LOGIN;
 SELECT spine.grant_emitter('emitter', ARRAY['$orgs[0]', '$orgs[1]']::uuid[]), spine.grant_reader('"Reader, the 2nd"', ARRAY['$orgs[1]']::uuid[]), spine.grant_auditor('auditor');
@@ -66,6 +68,7 @@ sub state_of
 		rows     => $node->safe_psql($db, $fixed . 'SELECT count(*) || $$ $$ || md5(string_agg(e::text, $$,$$ ORDER BY organization_id, sequence)) FROM spine.events e'),
 		forms    => $node->safe_psql($db, 'SELECT md5(string_agg(spine.canonical_event(e), $$,$$ ORDER BY organization_id, sequence)) FROM spine.events e'),
 		bindings => $node->safe_psql($db, 'SELECT b FROM spine.role_bindings b ORDER BY b::text COLLATE "C"'),
+		types    => $node->safe_psql($db, 'SELECT t FROM spine.event_types t ORDER BY name'),
 		rights   => $node->safe_psql($db, <<'SQL'),
 SELECT what, pg_get_userbyid(grantee), privilege_type, is_grantable
   FROM (SELECT 'schema' AS what, nspacl AS acl FROM pg_namespace WHERE nspname = 'spine'

@@ -102,6 +102,9 @@ $node->reload;
 # Whose settings these are ------------------------------------------------------------------------------------------
 $node->safe_psql('postgres', q{
   ALTER DATABASE postgres SET people_os_spine.max_payload_size = '1kB';
+  ALTER DATABASE postgres SET people_os_spine.require_registered_types = on;
+  ALTER DATABASE postgres SET people_os_spine.notify = on;
+  SELECT spine.register_event_type('hcm.employee.forged', 'A test');
   CREATE ROLE app LOGIN;
   GRANT USAGE, CREATE ON SCHEMA public TO app;
   GRANT USAGE ON SCHEMA spine TO app;
@@ -111,6 +114,8 @@ $node->safe_psql('postgres', q{
 my %forbidden = (
 	'people_os_spine.require_durable_commit' => [ 'off', 'on' ],
 	'people_os_spine.environment' => [ 'prod', 'test' ],
+	'people_os_spine.require_registered_types' => [ 'off', 'on' ],
+	'people_os_spine.notify' => [ 'off', 'on' ],
 	'people_os_spine.max_payload_size' => [ '100MB', '1kB' ]);
 # Says in a row whether the library's settings rule: no other environment, and no payload over the limit.
 my $probe = sub {

@@ -97,7 +97,7 @@ my @attacks = (
 	[ 11, 'SET on a superuser\'s setting granted', { su => 'detected' }, $none, 'GRANT SET ON PARAMETER people_os_spine.unguard TO app' ],
 	[ 11, 'a right to UPDATE granted', { app => 'prevented', writer => 'no effect', owner => 'detected', su => 'detected' }, $none, 'GRANT UPDATE ON spine.events TO app' ],
 	[ 13, 'LOCK TABLE', { app => 'prevented', writer => 'no effect', owner => 'no effect', su => 'no effect' }, $none, 'BEGIN; LOCK TABLE spine.events IN ACCESS EXCLUSIVE MODE; COMMIT' ],
-	(map { [ 15, "SET $_", { map { $_ => 'no effect' } @actors }, { map { $_ => 'prevented' } qw(app writer owner) }, "SET people_os_spine.$_" ] } "environment = 'prod'", 'max_payload_size = 2048', 'require_durable_commit = off', "unguard = 'x'", 'early_lock_release = on'),
+	(map { [ 15, "SET $_", { map { $_ => 'no effect' } @actors }, { map { $_ => 'prevented' } qw(app writer owner) }, "SET people_os_spine.$_" ] } "environment = 'prod'", 'max_payload_size = 2048', 'require_durable_commit = off', "unguard = 'x'", 'early_lock_release = on', 'require_registered_types = off', 'notify = on'),
 	# Between a statement's judgement and its work somebody's function changes what its names mean.
 	[ 8, 'a partition bound that changes search_path', $powerful, $none,
 		'CREATE TEMP TABLE parent (LIKE spine.events) PARTITION BY LIST (environment);

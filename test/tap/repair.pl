@@ -67,9 +67,10 @@ foreach my $fault (sort keys %of)
 	my $bad = "organization_id = '$orgs[0]' AND sequence = 3";
 	# The evidence, and what is good.
 	$node->command_ok([ 'pg_dump', @connect, '-Fc', 'postgres', '-f', "$dir/evidence.$fault" ], "$fault: the evidence");
-	$node->safe_psql('postgres', "COPY (SELECT * FROM spine.events WHERE NOT ($bad)) TO '$dir/good.$fault'; COPY spine.role_bindings TO '$dir/bindings.$fault'");
+	$node->safe_psql('postgres', "COPY (SELECT * FROM spine.events WHERE NOT ($bad)) TO '$dir/good.$fault'; COPY spine.role_bindings TO '$dir/bindings.$fault';
+		COPY (SELECT * FROM spine.event_types WHERE NOT built_in) TO '$dir/types.$fault'");
 	is_allowed($node, 'postgres', UNGUARD . "BEGIN; DROP EXTENSION people_os_spine CASCADE; CREATE EXTENSION people_os_spine;
-		COPY spine.events FROM '$dir/good.$fault'; COPY spine.role_bindings FROM '$dir/bindings.$fault'; COMMIT", "$fault: the extension made anew");
+		COPY spine.events FROM '$dir/good.$fault'; COPY spine.role_bindings FROM '$dir/bindings.$fault'; COPY spine.event_types FROM '$dir/types.$fault'; COMMIT", "$fault: the extension made anew");
 	copy_events('good', $bad, 'postgres');
 	is_deeply(chains(), $healthy, "$fault: as before");
 }

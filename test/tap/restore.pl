@@ -22,6 +22,7 @@ is(scalar(my @lines = $before->{verify_chain} =~ /\|true\|/g), 4, 'four chains, 
 like($before->{bindings}, qr/"Reader, the 2nd""",read,.*auditor,audit,.*emitter,emit,/s, 'with bindings');
 cmp_ok(scalar(my @rights = split /\n/, $before->{rights}), '>', 10, 'and rights');
 is($before->{guards}, '', 'and every guard');
+like($before->{types}, qr/^\(a\.b\.c,.*,high,f\)\n.*,medium,f\)\n.*,t\)\n.*,t\)$/, 'and types of events: own ones, and two that are built in');
 
 is($node->safe_psql('postgres', q(SELECT extconfig[1]::regclass || extcondition[1] FROM pg_extension WHERE extname = 'people_os_spine')),
 	'spine.events', 'the table is marked for dumps');
@@ -86,7 +87,7 @@ my $table = $dump->('table.sql', '--data-only', '-t', 'spine.events', 'postgres'
 my $copies = $dump->('row.sql', '--data-only', '--inserts', '-t', 'spine.events', 'postgres');
 foreach my $kind (
 	[ 'data', [], '--data-only' ], [ 'schema', [], '-n', 'spine', '--data-only' ], [ 'member', [], '-e', 'people_os_spine', '--data-only' ],
-	[ 'tabled', ['bindings'], '--data-only', '-t', 'spine.events' ], [ 'columned', ['bindings'], '--data-only', '--column-inserts', '--on-conflict-do-nothing', '-t', 'spine.events' ])
+	[ 'tabled', [ 'bindings', 'types' ], '--data-only', '-t', 'spine.events' ], [ 'columned', [ 'bindings', 'types' ], '--data-only', '--column-inserts', '--on-conflict-do-nothing', '-t', 'spine.events' ])
 {
 	my ($name, $without, @arguments) = @$kind;
 	$node->safe_psql(fresh($name), 'CREATE EXTENSION people_os_spine');
@@ -99,7 +100,7 @@ came_back('jobs', 'data alone, two jobs', without => ['rights']);
 $node->safe_psql(fresh('binary_copy'), 'CREATE EXTENSION people_os_spine');
 $node->safe_psql('postgres', "COPY spine.events TO '$dir/binary' (FORMAT binary)");
 $node->safe_psql('binary_copy', "COPY spine.events FROM '$dir/binary' (FORMAT binary)");
-came_back('binary_copy', 'COPY in binary', without => [ 'rights', 'bindings' ]);
+came_back('binary_copy', 'COPY in binary', without => [ 'rights', 'bindings', 'types' ]);
 
 # Databases of another kind
 load(fresh('turkish', "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' LOCALE 'C.UTF-8'"), $plain, 'an ICU locale');
@@ -157,7 +158,7 @@ my $theirs = "$dir/theirs.sql";
 $node->command_ok([ 'pg_dump', @connect, 'theirs', '-f', $theirs ], 'its dump');
 $node->safe_psql('postgres', 'CREATE DATABASE theirs2 TEMPLATE template0');
 load('theirs2', $theirs, 'schema of another superuser, again');
-came_back('theirs2', 'schema of another superuser', without => [ 'rights', 'bindings' ]);
+came_back('theirs2', 'schema of another superuser', without => [ 'rights', 'bindings', 'types' ]);
 
 # Who may restore
 $node->safe_psql('postgres', 'CREATE DATABASE owned TEMPLATE template0');
@@ -169,7 +170,7 @@ ok(!run_log([ 'psql', '-XAtq', @connect, '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSI
 like($err, qr/ERROR:  42501:.*row-level security/, 'row security refuses its COPY');
 is($node->safe_psql('owned', 'SELECT count(*) FROM spine.events'), 0, 'and nothing is stored');
 load('owned', $table, 'by the owner, who is no superuser', '-U', 'keeper');
-came_back('owned', 'by the owner', no_emit => 1, without => [ 'rights', 'bindings', 'guards' ]);
+came_back('owned', 'by the owner', no_emit => 1, without => [ 'rights', 'bindings', 'types', 'guards' ]);
 
 # One damaged row: restored, with a warning, and reported as before
 my ($altered) = $node->safe_psql('postgres', "SELECT id FROM spine.events WHERE organization_id = '$orgs[2]' AND sequence = 5");
