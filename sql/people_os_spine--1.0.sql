@@ -597,7 +597,7 @@ CREATE VIEW spine.uncounted_events WITH (security_invoker = true) AS
          e.actor_type, e.actor_id
     FROM spine.read_chain_heads() h
     LEFT JOIN spine.counted_chains c ON c.organization_id = h.organization_id
-   CROSS JOIN LATERAL (SELECT * FROM spine.events i
+   CROSS JOIN LATERAL (SELECT i.sequence, i."timestamp", i.event_type, i.domain, i.severity, i.actor_type, i.actor_id FROM spine.events i
                         WHERE i.organization_id = h.organization_id AND i.sequence > coalesce(c.sequence, 0) AND i.sequence <= h.sequence
                        OFFSET 0) e
    WHERE h.sequence > coalesce(c.sequence, 0);

@@ -69,7 +69,7 @@ constexpr const char *objects_owned =
     "          FROM pg_catalog.pg_proc WHERE pronamespace = 'spine'::pg_catalog.regnamespace"
     "        UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typowner"
     "          FROM pg_catalog.pg_type WHERE typnamespace = 'spine'::pg_catalog.regnamespace) o"
-    " WHERE o.owner = $1 LIMIT 1";
+    " WHERE o.owner = $1 ORDER BY o.objid LIMIT 1";
 
 constexpr const char *delete_bindings = "DELETE FROM spine.role_bindings WHERE role = $1 AND capability = $2";
 constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability) VALUES ($1, $2)";

@@ -15,6 +15,7 @@ extern "C" {
 #include <utils/timestamp.h>
 #include <utils/tuplesort.h>
 #include <utils/typcache.h>
+#include <utils/xid8.h>
 }
 
 namespace spine {
@@ -113,14 +114,15 @@ PGDLLEXPORT Datum spine_entity_history(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(spine_entity_as_of);
 PGDLLEXPORT Datum spine_entity_as_of(PG_FUNCTION_ARGS) {
   TimestampTz moment = PG_GETARG_TIMESTAMPTZ(2);
-  // In each chain the newest that is not younger counts; among these the newest again. Where a row moved to another
-  // organization within one moment, it is there.
+  // In each chain the newest that is not younger counts, and among these the newest again: but where a transaction moved
+  // the row from one organization to another, it is there.
   HASHCTL control{};
   control.keysize = control.entrysize = sizeof(Uuid);
   control.hcxt = CurrentMemoryContext;
   HTAB *seen = hash_create("organizations of an entity", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   Jsonb *newest = nullptr;
   TimestampTz changed = 0;
+  uint64 changed_in = 0;
   bool found = false;
   EntityScan scan;
   scan.begin(text_view(PG_GETARG_TEXT_PP(0)), PG_GETARG_DATUM(1), BackwardScanDirection);
@@ -130,9 +132,12 @@ PGDLLEXPORT Datum spine_entity_as_of(PG_FUNCTION_ARGS) {
     Jsonb *row;
     if (at > moment || hash_search(seen, &organization, HASH_FIND, nullptr) != nullptr || !captured_row(scan, slot, &row)) continue;
     (void)hash_search(seen, &organization, HASH_ENTER, nullptr);
-    if (found && (at < changed || (at == changed && row == nullptr))) continue;
+    uint64 in = U64FromFullTransactionId(DatumGetFullTransactionId(scan.value(slot, Column::transaction_id)));
+    bool moved = found && (in == changed_in || at == changed) && (row == nullptr) != (newest == nullptr);
+    if (found && (moved ? row == nullptr : at <= changed)) continue;
     found = true;
     changed = at;
+    changed_in = in;
     newest = row;
   }
   scan.end();
