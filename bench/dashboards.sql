@@ -1,5 +1,5 @@
--- EVENTS events of a year, of 500 organizations of which few are large, 20 types and 20 actors an organization. No hashes: what reads them here
--- does not check them. Then they are counted, and a tail of 10,000 comes behind.
+-- So many events (variable events) of a year, of 500 organizations of which few are large, of 20 types and with 20 actors an
+-- organization. They are stored with no guard and no trigger in the way, and their hashes are none: nobody checks them here.
 SET allow_system_table_mods = on;
 UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine';
 ALTER TABLE spine.events DISABLE TRIGGER ALL;

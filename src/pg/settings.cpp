@@ -111,7 +111,7 @@ void define_settings() {
                            "A transaction with events releases its locks before it waits for the disk.",
                            "Other sessions can see its rows a moment before they are durable or replicated.",
                            &settings.early_lock_release, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-  define(DefineCustomIntVariable, "people_os_spine.progress_interval", "How often a verification says how far it is.",
+  define(DefineCustomIntVariable, "people_os_spine.progress_interval", "How often a verification or a replay says how far it is.",
                           "0: never. spine.verify_progress shows it to others in any case.",
                           &settings.progress_interval, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr,
                           nullptr);
