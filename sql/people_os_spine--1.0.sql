@@ -242,8 +242,8 @@ CREATE FUNCTION spine.grant_auditor(role regrole) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'spine_grant_auditor';
 COMMENT ON FUNCTION spine.grant_auditor(regrole) IS
-  'Lets a role read and verify the events of all organizations, whatever people_os_spine.organization_id says. Runs '
-  'with the caller''s rights. Raises 22004 for a null role, 42704 for one that does not exist, 42501';
+  'Lets a role read and verify the events of all organizations, whatever people_os_spine.organization_id says, verify '
+  'the guards, refresh the counts and record verifications. Runs with the caller''s rights. Raises 22004 for a null role, 42704 for one that does not exist, 42501';
 
 CREATE FUNCTION spine.revoke_all(role regrole) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
