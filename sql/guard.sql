@@ -220,7 +220,7 @@ ALTER TABLE spine.events ADD COLUMN tag text;
 ALTER TABLE spine.events DROP COLUMN tag;
 DO $$ BEGIN DROP TRIGGER refuse_change ON spine.events; ALTER TABLE spine.events ALTER severity SET DEFAULT 'low'; END $$;
 SET LOCAL people_os_spine.chain_at = commit;
-ALTER TABLE spine.events ALTER payload TYPE jsonb USING payload;
+ALTER TABLE spine.events ALTER previous_hash TYPE bytea USING previous_hash;
 SELECT actor_id, organization_id, entity_id = spine.entity_uuid('platform', 'spine', 'people_os_spine') AS the_spine, severity, event_type, sequence - min(sequence) OVER () AS n,
        jsonb_pretty(payload) AS payload
   FROM spine.events WHERE transaction_id = pg_current_xact_id() ORDER BY sequence;

@@ -181,9 +181,9 @@ bool has_restrictive_policy(Oid events, Oid role) {
   return found;
 }
 
-[[noreturn]] void refuse_plan(const char *what) {
+[[noreturn]] void refuse_plan(const char *what, const char *table) {
   ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                  errmsg("%s of spine.events is refused to role \"%s\", which sees a part of it", what,
+                  errmsg("%s of spine.%s is refused to role \"%s\", which sees a part of it", what, table,
                          GetUserNameFromId(GetUserId(), false)),
                   errhint("Plans tell how many events others have: ask an auditor of all organizations, or the table's "
                           "owner.")));
@@ -222,15 +222,16 @@ bool is_explained(const QueryDesc *query, int flags) {
 
 void on_executor_start(QueryDesc *query, int flags) {
   if (is_explained(query, flags)) {
-    Oid events = spine_table("events");
+    Oid schema = get_namespace_oid("spine", true);
     ListCell *cell;
     foreach (cell, query->plannedstmt->rtable) {
       const RangeTblEntry *entry = static_cast<const RangeTblEntry *>(lfirst(cell));
-      // Row security is that of a view's owner, what spine.may_read lets through that of who asks.
-      if (entry->rtekind == RTE_RELATION && entry->relid == events && OidIsValid(events) &&
-          check_enable_rls(events, compat_checked_role(query->plannedstmt, entry), true) == RLS_ENABLED &&
+      // spine.events, and what is counted of it. Row security is that of a view's owner, what spine.may_read lets through
+      // that of who asks.
+      if (entry->rtekind == RTE_RELATION && OidIsValid(schema) && get_rel_namespace(entry->relid) == schema &&
+          check_enable_rls(entry->relid, compat_checked_role(query->plannedstmt, entry), true) == RLS_ENABLED &&
           !sees_all_events(GetUserId()))
-        refuse_plan("EXPLAIN");
+        refuse_plan("EXPLAIN", get_rel_name(entry->relid));
     }
   }
   if (next_start != nullptr)
@@ -316,7 +317,7 @@ PGDLLEXPORT Datum spine_may_read(PG_FUNCTION_ARGS) {
 // Planning calls it, so the hooks are there before a plan that row security shaped is run or shown.
 PG_FUNCTION_INFO_V1(spine_may_read_support);
 PGDLLEXPORT Datum spine_may_read_support(FunctionCallInfo) {
-  if (Debug_print_plan && client_min_messages <= LOG && !sees_all_events(GetUserId())) refuse_plan("debug_print_plan");
+  if (Debug_print_plan && client_min_messages <= LOG && !sees_all_events(GetUserId())) refuse_plan("debug_print_plan", "events");
   PG_RETURN_POINTER(nullptr);
 }
 

@@ -7,6 +7,7 @@ extern "C" {
 #include <access/genam.h>
 #include <access/toast_internals.h>
 #include <catalog/pg_class.h>
+#include <catalog/pg_proc.h>
 #include <executor/executor.h>
 #include <nodes/plannodes.h>
 #include <nodes/readfuncs.h>
@@ -108,6 +109,14 @@ inline bool compat_owns_table(Oid relid, Oid role) {
   return object_ownercheck(RelationRelationId, relid, role);
 #else
   return pg_class_ownercheck(relid, role);
+#endif
+}
+
+inline bool compat_may_execute(Oid function, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+  return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

@@ -20,6 +20,7 @@ struct EventTable {
   uint64 version;            // differs after each change of the relation, or of any function
   Oid root;                  // the top of its partition tree: what a chain and its lock belong to
   Oid sequence_index;        // unique (organization_id, sequence), or InvalidOid
+  Oid entity_index;          // (entity_id, sequence), or InvalidOid
   AttrNumber attnum[column_count];
   Oid enum_type[3];          // of actor_type, environment, severity
   int natts;
@@ -31,6 +32,9 @@ const EventTable *event_table(Relation relation);
 
 // Raises SP018, for a table whose sequence_index is invalid.
 [[noreturn]] void report_no_index(Relation relation);
+
+// Raises SP018, for a table whose entity_index is invalid.
+[[noreturn]] void report_no_entity_index(Relation relation);
 
 // spine.events itself. Raises 42P01 where there is none.
 Oid events_relid();

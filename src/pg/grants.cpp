@@ -21,12 +21,17 @@ constexpr const char *emitter_grants[] = {
     "spine.set_context TO %s"};
 
 constexpr const char *reader_grants[] = {
-    "GRANT USAGE ON SCHEMA spine TO %s", use_types, "GRANT SELECT ON TABLE spine.events, spine.verify_progress TO %s",
+    "GRANT USAGE ON SCHEMA spine TO %s", use_types,
+    "GRANT SELECT ON TABLE spine.events, spine.verify_progress, spine.audit_log, spine.activity_feed, spine.counted_chains, "
+    "spine.daily_counts, spine.daily_actor_counts, spine.uncounted_events, spine.events_by_day, spine.events_by_domain, "
+    "spine.events_by_type, spine.events_by_severity, spine.events_by_actor, spine.verifications, spine.chain_status TO %s",
     "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
-    "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, "
-    "spine.to_cloudevent, spine.set_context TO %s"};
+    "spine.read_verify_progress, spine.replay, spine.entity_history, spine.entity_as_of, spine.read_chain_heads, "
+    "spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, spine.to_cloudevent, "
+    "spine.set_context TO %s"};
 
-constexpr const char *auditor_grant = "GRANT EXECUTE ON FUNCTION spine.verify_guards TO %s";
+constexpr const char *auditor_grant =
+    "GRANT EXECUTE ON FUNCTION spine.verify_guards, spine.refresh_dashboards, spine.record_verification TO %s";
 
 constexpr const char *revokes[] = {"REVOKE ALL ON SCHEMA spine FROM %s CASCADE",
                                    "REVOKE ALL ON ALL TABLES IN SCHEMA spine FROM %s CASCADE",
@@ -66,7 +71,7 @@ constexpr const char *objects_owned =
     "          FROM pg_catalog.pg_proc WHERE pronamespace = 'spine'::pg_catalog.regnamespace"
     "        UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typowner"
     "          FROM pg_catalog.pg_type WHERE typnamespace = 'spine'::pg_catalog.regnamespace) o"
-    " WHERE o.owner = $1 LIMIT 1";
+    " WHERE o.owner = $1 ORDER BY o.objid LIMIT 1";
 
 constexpr const char *delete_bindings = "DELETE FROM spine.role_bindings WHERE role = $1 AND capability = $2";
 constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability) VALUES ($1, $2)";

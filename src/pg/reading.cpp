@@ -7,7 +7,6 @@
 #include "pg/event_table.h"
 
 extern "C" {
-#include <access/genam.h>
 #include <access/htup_details.h>
 #include <access/table.h>
 #include <access/tableam.h>
@@ -57,6 +56,34 @@ void FreshRead::end() {
 
 void FreshRead::end_shared() { UnregisterSnapshot(snapshot_); }
 
+void EventScan::begin(Relation relation, Oid index, int keys, ScanDirection direction) {
+  index_ = index_open(index, AccessShareLock);
+  keys_ = keys;
+  direction_ = direction;
+  read_.begin();
+  slot_ = table_slot_create(relation, nullptr);
+  scan_ = compat_index_beginscan(relation, index_, read_.scan_snapshot(), keys);
+}
+
+void EventScan::find(ScanKeyData *keys) { index_rescan(scan_, keys, keys_, nullptr, 0); }
+
+TupleTableSlot *EventScan::next() {
+  while (index_getnext_slot(scan_, direction_, slot_)) {
+    CHECK_FOR_INTERRUPTS();
+    bool must_free;
+    HeapTuple tuple = ExecFetchSlotHeapTuple(slot_, false, &must_free);
+    if (read_.sees(slot_, tuple)) return slot_;
+  }
+  return nullptr;
+}
+
+void EventScan::end() {
+  index_endscan(scan_);
+  ExecDropSingleTupleTableSlot(slot_);
+  index_close(index_, AccessShareLock);
+  read_.end();
+}
+
 extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_read_events);
@@ -72,30 +99,21 @@ PGDLLEXPORT Datum spine_read_events(PG_FUNCTION_ARGS) {
   Oid relid = events_relid();
   if (!require_reading(relid).has(uuid_of(organization))) return static_cast<Datum>(0);
   Relation relation = table_open(relid, AccessShareLock);
-  Oid index_oid = event_table(relation)->sequence_index;
-  if (!OidIsValid(index_oid)) report_no_index(relation);
-  Relation index = index_open(index_oid, AccessShareLock);
+  Oid index = event_table(relation)->sequence_index;
+  if (!OidIsValid(index)) report_no_index(relation);
   ScanKeyData keys[2];
   ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, organization);
   ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
-  FreshRead read;
-  read.begin();
-  TupleTableSlot *slot = table_slot_create(relation, nullptr);
-  IndexScanDesc scan = compat_index_beginscan(relation, index, read.scan_snapshot(), lengthof(keys));
-  index_rescan(scan, keys, lengthof(keys), nullptr, 0);
-  for (int64 returned = 0; returned < most && index_getnext_slot(scan, ForwardScanDirection, slot);) {
-    CHECK_FOR_INTERRUPTS();
-    bool must_free;
-    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
-    if (!read.sees(slot, tuple)) continue;
+  EventScan scan;
+  scan.begin(relation, index, lengthof(keys));
+  scan.find(keys);
+  for (int64 returned = 0; returned < most; returned++) {
+    TupleTableSlot *slot = scan.next();
+    if (slot == nullptr) break;
     tuplestore_puttupleslot(result->setResult, slot);
-    returned++;
   }
-  index_endscan(scan);
-  ExecDropSingleTupleTableSlot(slot);
-  index_close(index, AccessShareLock);
+  scan.end();
   table_close(relation, AccessShareLock);
-  read.end();
   return static_cast<Datum>(0);
 }
 

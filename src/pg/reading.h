@@ -5,8 +5,12 @@
 #include "pg/pg.h"
 
 extern "C" {
+#include <access/genam.h>
 #include <access/htup.h>
+#include <access/sdir.h>
+#include <access/skey.h>
 #include <executor/tuptable.h>
+#include <utils/rel.h>
 #include <utils/snapshot.h>
 }
 
@@ -37,6 +41,26 @@ class FreshRead {
   Snapshot snapshot_;
   bool filtered_;
   ReadGuard guard_;
+};
+
+// The rows of a table of events that one of its indexes finds, in the index's order, as FreshRead reads.
+class EventScan {
+ public:
+  void begin(Relation relation, Oid index, int keys, ScanDirection direction = ForwardScanDirection);
+  // Goes to what the keys find; for another find too, while the read is the same.
+  void find(ScanKeyData *keys);
+  // The next row, until the next call; null after the last.
+  TupleTableSlot *next();
+  // Waits until what was read is durable.
+  void end();
+
+ private:
+  Relation index_;
+  IndexScanDesc scan_;
+  TupleTableSlot *slot_;
+  int keys_;
+  ScanDirection direction_;
+  FreshRead read_;
 };
 
 }  // namespace spine

@@ -120,7 +120,7 @@ void define_settings() {
                            "A transaction that stored events notifies channel people_os_spine when it commits.",
                            "Without a payload, and not where it was prepared.", &settings.notify, false, PGC_SUSET, 0,
                            nullptr, nullptr, nullptr);
-  define(DefineCustomIntVariable, "people_os_spine.progress_interval", "How often a verification says how far it is.",
+  define(DefineCustomIntVariable, "people_os_spine.progress_interval", "How often a verification or a replay says how far it is.",
                           "0: never. spine.verify_progress shows it to others in any case.",
                           &settings.progress_interval, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr,
                           nullptr);
