@@ -113,7 +113,8 @@ void check_column(Relation relation, const EventTable *table, int c, Form_pg_att
     bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
 }
 
-Oid find_sequence_index(Relation relation, const EventTable *table) {
+// A B-tree on that column and the sequence, both ascending, of all rows.
+Oid find_index(Relation relation, const EventTable *table, Column first, bool must_be_unique) {
   Oid found = InvalidOid;
   List *indexes = RelationGetIndexList(relation);
   ListCell *cell;
@@ -121,8 +122,8 @@ Oid find_sequence_index(Relation relation, const EventTable *table) {
     Oid oid = lfirst_oid(cell);
     Relation index = index_open(oid, AccessShareLock);
     Form_pg_index form = index->rd_index;
-    if (form->indisunique && form->indisvalid && form->indnkeyatts == 2 && index->rd_rel->relam == BTREE_AM_OID &&
-        form->indkey.values[0] == table->attnum[static_cast<int>(Column::organization_id)] &&
+    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts == 2 &&
+        index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == table->attnum[static_cast<int>(first)] &&
         form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[1] == 0 &&
         RelationGetIndexPredicate(index) == NIL)
       found = oid;
@@ -169,7 +170,8 @@ void build(Relation relation, EventTable *table) {
     table->root = llast_oid(ancestors);
     list_free(ancestors);
   }
-  table->sequence_index = find_sequence_index(relation, table);
+  table->sequence_index = find_index(relation, table, Column::organization_id, true);
+  table->entity_index = find_index(relation, table, Column::entity_id, false);
 }
 
 // What the core reads rows by.

@@ -20,6 +20,7 @@ struct EventTable {
   uint64 version;            // differs after each change of the relation, or of any function
   Oid root;                  // the top of its partition tree: what a chain and its lock belong to
   Oid sequence_index;        // unique (organization_id, sequence), or InvalidOid
+  Oid entity_index;          // (entity_id, sequence), or InvalidOid
   AttrNumber attnum[column_count];
   Oid enum_type[3];          // of actor_type, environment, severity
   int natts;
