@@ -33,8 +33,8 @@ namespace spine {
 
 namespace {
 
-// What a statement did: the object that its command names comes first. What is of a temporary table is left out, and so
-// are, of GRANT and ALTER DEFAULT PRIVILEGES, the objects: there is one row without identity.
+// What a statement did: the object that its command names comes first. What is temporary, or of a temporary table, is
+// left out. Of GRANT and ALTER DEFAULT PRIVILEGES there is one row without an object.
 constexpr const char *commands =
     "SELECT c.object_type, c.schema_name, c.object_identity,"
     "       CASE split_part(c.command_tag, ' ', 1) WHEN 'CREATE' THEN 'created' WHEN 'SELECT' THEN 'created' WHEN 'IMPORT' THEN 'created'"
@@ -51,13 +51,16 @@ constexpr const char *commands =
     "         WHEN 'pg_constraint'::regclass THEN (SELECT conrelid FROM pg_constraint WHERE oid = c.objid) END)"
     " ORDER BY c.command_tag = $1 DESC, c.n";
 
-// What it dropped: what it names, then what went with that and could have stayed without, such as views.
+// What it dropped: what it names, then what went with that by CASCADE, such as views. The server does not say of all that
+// is of a temporary table that it is temporary.
 constexpr const char *drops =
     "SELECT d.object_type, d.schema_name, d.object_identity, 'dropped'"
     "  FROM pg_event_trigger_dropped_objects() WITH ORDINALITY"
     "       AS d(classid, objid, objsubid, original, normal, is_temporary, object_type, schema_name, object_name, object_identity,"
     "            address_names, address_args, n)"
-    " WHERE (d.original OR d.normal) AND NOT d.is_temporary ORDER BY d.original DESC, d.n";
+    " WHERE (d.original OR d.normal) AND NOT d.is_temporary"
+    "   AND NOT (d.address_names[1] = 'pg_temp' AND d.object_type IN ('rule', 'trigger', 'policy', 'table constraint', 'default value'))"
+    "   AND NOT (d.object_type = 'rule' AND d.address_names[3] = '_RETURN') ORDER BY d.original DESC, d.n";
 
 constexpr const char *granted_objects =
     "SELECT i.type, i.schema, i.identity, $3 FROM unnest($2) WITH ORDINALITY o(oid, n), pg_identify_object($1, o.oid, 0) i"
@@ -74,9 +77,9 @@ struct Payload {
   int left_out;
   const char *first;  // the first object's identity
 
-  // Of a string with its quotes, a comma and a colon.
+  // Of a string with its quotes, and a comma or a colon.
   static size_t size_of(const char *text) {
-    size_t n = 4;
+    size_t n = 3;
     for (; *text != '\0'; text++) n += static_cast<unsigned char>(*text) < 0x20 ? 6 : *text == '"' || *text == '\\' ? 2 : 1;
     return n;
   }
@@ -164,6 +167,12 @@ void add_granted(Payload *payload, const InternalGrant *grant) {
                                           {OIDARRAYOID, PointerGetDatum(array)},
                                           {TEXTOID, CStringGetTextDatum(grant->is_grant ? "granted" : "revoked")}});
   for (uint64 i = 0; i < rows; i++) payload->add_row(i);
+  ListCell *grantee;
+  if (rows > 0)
+    foreach (grantee, grant->grantees) {
+      Oid role = lfirst_oid(grantee);
+      payload->add("role", nullptr, role == ACL_ID_PUBLIC ? "PUBLIC" : quote_identifier(GetUserNameFromId(role, false)), "grantee");
+    }
 }
 
 void add_commands(Payload *payload, const char *command) {
