@@ -44,7 +44,7 @@ for my $mode ('insert', 'commit')
 	like($err, qr/entity 00000000-0000-4000-8000-000000077777$/m, "$mode: and named");
 	is_allowed($node, 'postgres', "$at BEGIN; UPDATE employee SET seen = 2; SELECT emit(1, 100000); COMMIT", "$mode: 100,000 rows with their events");
 	is($seen->(), 100_000, "$mode: are stored");
-	is_refused($node, 'postgres', "$at BEGIN; UPDATE employee SET seen = seen + 1 FROM generate_series(1, 3); DELETE FROM employee WHERE n = 100000; SELECT emit(1, 99999); COMMIT", 'SP028', "$mode: the last is deleted");
+	is_refused($node, 'postgres', "$at BEGIN; DELETE FROM employee WHERE n > 99990; SELECT emit(99991, 99999); COMMIT", 'SP028', "$mode: the last is deleted");
 
 	# Savepoints, thousands of them, of which every other is rolled back.
 	my $loop = sub {
@@ -62,7 +62,9 @@ for my $mode ('insert', 'commit')
 is($seen->(), 0, 'session_replication_role = replica: no trigger, no rule');
 $node->safe_psql('postgres', "BEGIN; ALTER TABLE employee DISABLE TRIGGER spine_require_events; UPDATE employee SET seen = 0 WHERE n = 1; ALTER TABLE employee ENABLE TRIGGER spine_require_events; COMMIT");
 is_refused($node, 'postgres', 'UPDATE employee SET seen = 5 WHERE n = 1', 'SP028', 'enabled again it holds again');
-agrees_with_model($node, rows_of($node, 'sequence > 400000'), 'the chain is right, says a second opinion', from => 400_001);
+my $last = $node->safe_psql('postgres', 'SELECT max(sequence) FROM spine.events');
+is($last, 2 * (1 + 100_000 + 1_000), 'what was emitted is in the chain, what was refused is not');
+agrees_with_model($node, rows_of($node, "sequence >= $last - 1000"), 'which is right, says a second opinion', from => $last - 999);
 
 # Dump and restore ----------------------------------------------------------------------------------------------
 $node->safe_psql('postgres', 'SELECT spine.capture_migrations()');
