@@ -67,6 +67,7 @@ BEGIN; INSERT INTO rule.employee VALUES (rule.e(21)); SELECT rule.emit(21, 9); C
 -- Savepoints take their changes with them, and their events.
 BEGIN; SAVEPOINT a; UPDATE rule.employee SET name = 'undone'; ROLLBACK TO a; COMMIT;
 BEGIN; SAVEPOINT a; SAVEPOINT b; UPDATE rule.employee SET name = 'undone' WHERE id = rule.e(1); RELEASE b; ROLLBACK TO a; COMMIT;
+BEGIN; SAVEPOINT a; UPDATE rule.employee SET name = 'undone' WHERE id = rule.e(1); SAVEPOINT b; UPDATE rule.employee SET name = 'undone' WHERE id = rule.e(2); RELEASE b; ROLLBACK TO a; COMMIT;
 BEGIN; SAVEPOINT a; UPDATE rule.employee SET name = 'kept' WHERE id = rule.e(1); RELEASE a; COMMIT;
 BEGIN; UPDATE rule.employee SET name = 'kept' WHERE id = rule.e(1); SAVEPOINT a; UPDATE rule.employee SET name = 'undone' WHERE id = rule.e(2); ROLLBACK TO a; COMMIT;
 BEGIN; UPDATE rule.employee SET name = 'kept' WHERE id = rule.e(1); SAVEPOINT a; UPDATE rule.employee SET name = 'undone' WHERE id = rule.e(2); ROLLBACK TO a; SELECT rule.emit(1); COMMIT;
@@ -210,10 +211,21 @@ BEGIN; INSERT INTO rule.loose VALUES (rule.e(1), 1); SELECT count(spine.emit_eve
 INSERT INTO rule.loose VALUES (rule.e(2), 1);
 SELECT spine.stop_requiring_events('rule.loose');
 RESET ROLE;
+CREATE TABLE rule.own (id uuid);
+CREATE TABLE rule.heir () INHERITS (rule.own);
+ALTER TABLE rule.own OWNER TO rule_writer;
+ALTER TABLE rule.heir OWNER TO rule_writer;
 GRANT EXECUTE ON FUNCTION spine.require_events, spine.stop_requiring_events, spine.require_event TO rule_writer;
 SET ROLE rule_writer;
 SELECT spine.require_events('rule.setting', 'key', domain => 'hcm', entity_type => 'setting');
 SELECT spine.stop_requiring_events('rule.loose');
+SELECT spine.require_events('rule.own', 'id');
+INSERT INTO rule.own VALUES (rule.e(1));
+TRUNCATE rule.own;
+-- What inherits is held on its own.
+INSERT INTO rule.heir VALUES (rule.e(1));
+SELECT spine.stop_requiring_events('rule.own');
+INSERT INTO rule.own VALUES (rule.e(1));
 RESET ROLE;
 -- A table that is dropped meanwhile was still changed without an event.
 BEGIN; INSERT INTO rule.loose VALUES (rule.e(2), 1); DROP TABLE rule.loose; COMMIT;
