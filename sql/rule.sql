@@ -171,6 +171,8 @@ CREATE SEQUENCE rule.seq;
 \set VERBOSITY default
 SELECT spine.require_events('rule.loose', 'ident');
 SELECT spine.require_events('rule.loose', 'n');
+\set VERBOSITY sqlstate
+SELECT spine.require_events('rule.loose', 'n');
 \set VERBOSITY terse
 SELECT spine.require_events('rule.view', 'id');
 SELECT spine.require_events('rule.seq', 'last_value');
