@@ -494,6 +494,13 @@ void forget_head(Oid root, const Uuid &organization) {
   if (known->root == root && known->organization == organization) known->generation = 0;
 }
 
+int64 last_sequence(Relation relation, const EventTable *table, const Uuid &organization) {
+  const RememberedHead *known = slot_of(lock_key(table->root, organization));
+  bool same_chain = known->root == table->root && known->organization == organization;
+  if (same_chain && known->generation == generation && known->is_stored) return known->head.sequence;
+  return read_head(relation, table, organization, same_chain ? known->head.sequence : 0).sequence;
+}
+
 void watch_transactions() {
   run_steps<watch_ends, watch_savepoints>();
 }

@@ -52,6 +52,9 @@ void remember_head(const EventTable *table, const EventValues &values, bool is_s
 // After rows were added that remember_head was not told of.
 void forget_head(Oid root, const Uuid &organization);
 
+// The sequence of the last event of the organization as of now, 0 without one. Raises SP017.
+int64 last_sequence(Relation relation, const EventTable *table, const Uuid &organization);
+
 // For _PG_init.
 void watch_transactions();
 

@@ -114,8 +114,8 @@ void check_column(Relation relation, const EventTable *table, int c, Form_pg_att
     bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
 }
 
-// A btree over column and sequence, in that order.
-Oid find_index(Relation relation, const EventTable *table, Column column, bool unique) {
+// A B-tree on that column and the sequence, both ascending, of all rows.
+Oid find_index(Relation relation, const EventTable *table, Column first, bool must_be_unique) {
   Oid found = InvalidOid;
   List *indexes = RelationGetIndexList(relation);
   ListCell *cell;
@@ -123,8 +123,8 @@ Oid find_index(Relation relation, const EventTable *table, Column column, bool u
     Oid oid = lfirst_oid(cell);
     Relation index = index_open(oid, AccessShareLock);
     Form_pg_index form = index->rd_index;
-    if ((form->indisunique || !unique) && form->indisvalid && form->indnkeyatts == 2 && index->rd_rel->relam == BTREE_AM_OID &&
-        form->indkey.values[0] == table->attnum[static_cast<int>(column)] &&
+    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts == 2 &&
+        index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == table->attnum[static_cast<int>(first)] &&
         form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[1] == 0 &&
         RelationGetIndexPredicate(index) == NIL)
       found = oid;

@@ -5,6 +5,7 @@
 
 #include "core/uuid.h"
 #include "pg/errors.h"
+#include "pg/json.h"
 #include "pg/pending.h"
 #include "pg/settings.h"
 
@@ -40,7 +41,6 @@ extern "C" {
 #include <tcop/utility.h>
 #include <utils/acl.h>
 #include <utils/fmgroids.h>
-#include <utils/jsonb.h>
 #include <utils/lsyscache.h>
 #include <utils/snapmgr.h>
 #include <utils/syscache.h>
@@ -142,14 +142,6 @@ struct Statement {
 };
 Statement current;
 
-JsonbValue json_string(const char *text) {
-  JsonbValue value;
-  value.type = jbvString;
-  value.val.string.val = const_cast<char *>(text);
-  value.val.string.len = static_cast<int>(strlen(text));
-  return value;
-}
-
 const char *statement_text() {
   const char *text = current.text != nullptr ? current.text : debug_query_string;
   if (text == nullptr) return "";
@@ -163,12 +155,7 @@ void record(const char *command, const char *object) {
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
   const char *members[][2] = {
       {"command", command}, {"object", object}, {"reason", settings.unguard}, {"statement", statement_text()}};
-  for (const auto &member : members) {
-    JsonbValue key = json_string(member[0]);
-    JsonbValue value = json_string(member[1]);
-    pushJsonbValue(&state, WJB_KEY, &key);
-    pushJsonbValue(&state, WJB_VALUE, &value);
-  }
+  for (const auto &member : members) push_member(&state, member[0], member[1]);
   Jsonb *payload = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
   Relation relation = table_open(events_relid(), AccessShareLock);
   Oid severity = enum_value(event_table(relation)->enum_type[2], "critical");

@@ -6,6 +6,7 @@
 #include "pg/chain.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
+#include "pg/rule.h"
 #include "pg/settings.h"
 #include "pg/writer.h"
 
@@ -191,10 +192,12 @@ void on_transaction(XactEvent event, void *) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       chain_before_commit();
+      check_changes();
       prepare_commit();
       break;
     case XACT_EVENT_PRE_PREPARE:
       chain_before_commit();
+      check_changes();
       break;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_ABORT:

@@ -6,6 +6,7 @@
 #include "pg/guard.h"
 #include "pg/pending.h"
 #include "pg/registry.h"
+#include "pg/rule.h"
 #include "pg/settings.h"
 
 extern "C" {
@@ -32,5 +33,6 @@ Hasher &hasher() {
 extern "C" void _PG_init(void) {
   // Callbacks run last-registered first: what is pending is chained while the chains' own state is still there.
   spine::run_steps<spine::define_settings, spine::watch_catalog_changes, spine::watch_access, spine::watch_registry,
-                   spine::watch_transactions, spine::watch_releases, spine::watch_commits, spine::watch_statements>();
+                   spine::watch_transactions, spine::watch_releases, spine::watch_changes, spine::watch_commits,
+                   spine::watch_statements>();
 }
