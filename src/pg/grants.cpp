@@ -20,9 +20,10 @@ constexpr const char *emitter_grants[] = {
     "GRANT EXECUTE ON FUNCTION spine.emit_event, spine.emit_events, spine.chain_pending, spine.entity_uuid TO %s"};
 
 constexpr const char *reader_grants[] = {
-    "GRANT USAGE ON SCHEMA spine TO %s", use_types, "GRANT SELECT ON TABLE spine.events, spine.verify_progress TO %s",
+    "GRANT USAGE ON SCHEMA spine TO %s", use_types, "GRANT SELECT ON TABLE spine.events, spine.verify_progress, spine.subscription_lag TO %s",
     "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
-    "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid TO %s"};
+    "spine.read_verify_progress, spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, "
+    "spine.create_subscription, spine.next_batch, spine.acknowledge, spine.drop_subscription, spine.read_subscriptions TO %s"};
 
 constexpr const char *auditor_grant = "GRANT EXECUTE ON FUNCTION spine.verify_guards TO %s";
 

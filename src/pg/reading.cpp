@@ -4,7 +4,6 @@
 #include "pg/access.h"
 #include "pg/compat.h"
 #include "pg/errors.h"
-#include "pg/event_table.h"
 
 extern "C" {
 #include <access/genam.h>
@@ -12,6 +11,7 @@ extern "C" {
 #include <access/table.h>
 #include <access/tableam.h>
 #include <access/xact.h>
+#include <catalog/pg_type.h>
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <storage/bufmgr.h>
@@ -57,45 +57,74 @@ void FreshRead::end() {
 
 void FreshRead::end_shared() { UnregisterSnapshot(snapshot_); }
 
+void EventScan::begin() {
+  relation_ = table_open(events_relid(), AccessShareLock);
+  Oid index = event_table(relation_)->sequence_index;
+  if (!OidIsValid(index)) report_no_index(relation_);
+  index_ = index_open(index, AccessShareLock);
+  read_.begin();
+  slot_ = table_slot_create(relation_, nullptr);
+  scan_ = compat_index_beginscan(relation_, index_, read_.scan_snapshot(), 2);
+}
+
+// (organization_id, sequence) > (…, …) AND organization_id <= …: one descent of the index, wherever that leads.
+void EventScan::seek(const Uuid &organization, int64 after, const Uuid &last) {
+  memcpy(organization_.data, organization.data(), UUID_LEN);
+  memcpy(last_.data, last.data(), UUID_LEN);
+  ScanKeyEntryInitialize(&after_[0], SK_ROW_MEMBER, 1, BTGreaterStrategyNumber, UUIDOID, InvalidOid, F_UUID_CMP, UUIDPGetDatum(&organization_));
+  ScanKeyEntryInitialize(&after_[1], SK_ROW_MEMBER | SK_ROW_END, 2, BTGreaterStrategyNumber, INT8OID, InvalidOid, F_BTINT8CMP, Int64GetDatum(after));
+  ScanKeyData keys[2]{};
+  keys[0].sk_flags = SK_ROW_HEADER;
+  keys[0].sk_attno = 1;
+  keys[0].sk_strategy = BTGreaterStrategyNumber;
+  keys[0].sk_argument = PointerGetDatum(after_);
+  ScanKeyInit(&keys[1], 1, BTLessEqualStrategyNumber, F_UUID_LE, UUIDPGetDatum(&last_));
+  index_rescan(scan_, keys, lengthof(keys), nullptr, 0);
+}
+
+TupleTableSlot *EventScan::step(ScanDirection direction) {
+  CHECK_FOR_INTERRUPTS();
+  while (index_getnext_slot(scan_, direction, slot_)) {
+    CHECK_FOR_INTERRUPTS();
+    bool must_free;
+    if (read_.sees(slot_, ExecFetchSlotHeapTuple(slot_, false, &must_free))) return slot_;
+  }
+  return nullptr;
+}
+
+bool EventScan::get(Column column, Datum *value) const {
+  bool null;
+  *value = slot_getattr(slot_, event_table(relation_)->attnum[static_cast<int>(column)], &null);
+  return !null;
+}
+
+void EventScan::end() {
+  index_endscan(scan_);
+  ExecDropSingleTupleTableSlot(slot_);
+  index_close(index_, AccessShareLock);
+  table_close(relation_, AccessShareLock);
+  read_.end();
+}
+
 extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_read_events);
 PGDLLEXPORT Datum spine_read_events(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-  Datum organization = PG_GETARG_DATUM(0);
-  int64 after = PG_GETARG_INT64(1);
+  Uuid organization = uuid_of(PG_GETARG_DATUM(0));
   int64 most = PG_GETARG_INT64(2);
   if (most < 0)
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("max_events is " INT64_FORMAT, most),
                     errhint("Pass how many events to return at most, 0 or more.")));
-  Oid relid = events_relid();
-  if (!require_reading(relid).has(uuid_of(organization))) return static_cast<Datum>(0);
-  Relation relation = table_open(relid, AccessShareLock);
-  Oid index_oid = event_table(relation)->sequence_index;
-  if (!OidIsValid(index_oid)) report_no_index(relation);
-  Relation index = index_open(index_oid, AccessShareLock);
-  ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, organization);
-  ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
-  FreshRead read;
-  read.begin();
-  TupleTableSlot *slot = table_slot_create(relation, nullptr);
-  IndexScanDesc scan = compat_index_beginscan(relation, index, read.scan_snapshot(), lengthof(keys));
-  index_rescan(scan, keys, lengthof(keys), nullptr, 0);
-  for (int64 returned = 0; returned < most && index_getnext_slot(scan, ForwardScanDirection, slot);) {
-    CHECK_FOR_INTERRUPTS();
-    bool must_free;
-    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
-    if (!read.sees(slot, tuple)) continue;
+  if (!require_reading(events_relid()).has(organization)) return static_cast<Datum>(0);
+  EventScan scan;
+  scan.begin();
+  scan.seek(organization, PG_GETARG_INT64(1), organization);
+  TupleTableSlot *slot;
+  for (int64 returned = 0; returned < most && (slot = scan.next()) != nullptr; returned++)
     tuplestore_puttupleslot(result->setResult, slot);
-    returned++;
-  }
-  index_endscan(scan);
-  ExecDropSingleTupleTableSlot(slot);
-  index_close(index, AccessShareLock);
-  table_close(relation, AccessShareLock);
-  read.end();
+  scan.end();
   return static_cast<Datum>(0);
 }
 

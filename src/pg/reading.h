@@ -2,9 +2,10 @@
 #pragma once
 
 #include "pg/durability.h"
-#include "pg/pg.h"
+#include "pg/event_table.h"
 
 extern "C" {
+#include <access/genam.h>
 #include <access/htup.h>
 #include <executor/tuptable.h>
 #include <utils/snapshot.h>
@@ -37,6 +38,36 @@ class FreshRead {
   Snapshot snapshot_;
   bool filtered_;
   ReadGuard guard_;
+};
+
+// The events of spine.events by organization and sequence, as of one moment. Whose the caller may read is his to ask.
+class EventScan {
+ public:
+  // Raises 42P01, SP018.
+  void begin();
+  // Goes to the events after this one of the organization, and on through the organizations behind it, up to and with last.
+  void seek(const Uuid &organization, int64 after, const Uuid &last);
+  // The next of them, until the next call; null after the last. Checks for interrupts.
+  TupleTableSlot *next() { return step(ForwardScanDirection); }
+  // Straight after seek: the last of them.
+  TupleTableSlot *last() { return step(BackwardScanDirection); }
+  // A column of the event where the scan is. False: it is NULL, which only damage makes it.
+  bool get(Column column, Datum *value) const;
+  TupleTableSlot *current() const { return slot_; }
+  // Waits until what was read is durable, as durability.h says.
+  void end();
+
+ private:
+  TupleTableSlot *step(ScanDirection direction);
+
+  FreshRead read_;
+  Relation relation_;
+  Relation index_;
+  IndexScanDesc scan_;
+  TupleTableSlot *slot_;
+  // What the scan's keys point to.
+  pg_uuid_t organization_, last_;
+  ScanKeyData after_[2];
 };
 
 }  // namespace spine
