@@ -311,7 +311,7 @@ COMMENT ON FUNCTION spine.read_events(uuid, bigint, bigint) IS
 -- Subscriptions -----------------------------------------------------------------------------------------------------
 
 CREATE TABLE spine.subscriptions (
-  name             text        NOT NULL,
+  name             text COLLATE "C" NOT NULL,
   owner            regrole     NOT NULL,
   organizations    uuid[],
   domains          text[],
@@ -340,7 +340,7 @@ COMMENT ON INDEX spine.subscriptions_pkey IS 'Finds a subscription by its name';
 
 -- Each batch updates rows: room on the page keeps the index out of it.
 CREATE TABLE spine.subscription_positions (
-  subscription    text   NOT NULL,
+  subscription    text COLLATE "C" NOT NULL,
   organization_id uuid   NOT NULL,
   sequence        bigint NOT NULL,
   CONSTRAINT subscription_positions_pkey PRIMARY KEY (subscription, organization_id)
@@ -354,7 +354,7 @@ COMMENT ON CONSTRAINT subscription_positions_pkey ON spine.subscription_position
 COMMENT ON INDEX spine.subscription_positions_pkey IS 'Finds the positions of a subscription, by organization';
 
 CREATE TABLE spine.subscription_batches (
-  subscription    text        NOT NULL,
+  subscription    text COLLATE "C" NOT NULL,
   batch           bigint      NOT NULL,
   organizations   uuid[]      NOT NULL,
   first_sequences bigint[]    NOT NULL,

@@ -11,20 +11,26 @@
 #include "core/event_name.h"
 #include "core/uuid.h"
 #include "pg/access.h"
+#include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/reading.h"
 #include "pg/sql.h"
 #include "pg/transaction_lock.h"
 
 extern "C" {
+#include <access/genam.h>
 #include <access/table.h>
+#include <access/tableam.h>
+#include <catalog/namespace.h>
 #include <catalog/pg_type.h>
 #include <common/hashfn.h>
 #include <funcapi.h>
 #include <utils/acl.h>
 #include <utils/array.h>
 #include <utils/fmgroids.h>
+#include <utils/lsyscache.h>
 #include <utils/memutils.h>
+#include <utils/snapmgr.h>
 #include <utils/timestamp.h>
 }
 
@@ -46,15 +52,18 @@ Uuid after(Uuid uuid) {
   return uuid;
 }
 
-// A statement that one call runs many times.
+// A statement that one call runs many times; what it returned is there until it runs again.
 struct Statement {
   SPIPlanPtr plan;
+  SPITupleTable *result = nullptr;
 
   void prepare(const char *text, std::initializer_list<Oid> types) {
     plan = SPI_prepare(text, static_cast<int>(types.size()), const_cast<Oid *>(types.begin()));
   }
   uint64 run(std::initializer_list<Datum> values) {
+    SPI_freetuptable(result);
     (void)SPI_execute_plan(plan, const_cast<Datum *>(values.begin()), nullptr, false, 0);
+    result = SPI_tuptable;
     return SPI_processed;
   }
 };
@@ -244,68 +253,96 @@ int64 sequence_at(const EventScan &scan) {
   return scan.get(Column::sequence, &value) ? DatumGetInt64(value) : 0;
 }
 
+// The positions of a subscription in the order of organizations. Not by SQL: a planner that does not know how many
+// there are sorts them for each portion.
+class PositionScan {
+ public:
+  void begin(const char *subscription) {
+    Oid schema = get_namespace_oid("spine", false);
+    relation_ = table_open(get_relname_relid("subscription_positions", schema), AccessShareLock);
+    index_ = index_open(get_relname_relid("subscription_positions_pkey", schema), AccessShareLock);
+    snapshot_ = RegisterSnapshot(GetTransactionSnapshot());
+    slot_ = table_slot_create(relation_, nullptr);
+    scan_ = compat_index_beginscan(relation_, index_, snapshot_, 2);
+    subscription_ = CStringGetTextDatum(subscription);
+  }
+  // From this organization on.
+  void seek(const Uuid &organization) {
+    memcpy(from_.data, organization.data(), UUID_LEN);
+    ScanKeyData keys[2];
+    ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, TEXTOID, index_->rd_indcollation[0], F_TEXTEQ, subscription_);
+    ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_UUID_GE, UUIDPGetDatum(&from_));
+    index_rescan(scan_, keys, lengthof(keys), nullptr, 0);
+  }
+  bool next(Uuid *organization, int64 *sequence) {
+    if (!index_getnext_slot(scan_, ForwardScanDirection, slot_)) return false;
+    slot_getsomeattrs(slot_, 3);
+    *organization = uuid_of(slot_->tts_values[1]);
+    *sequence = DatumGetInt64(slot_->tts_values[2]);
+    return true;
+  }
+  void end() {
+    index_endscan(scan_);
+    ExecDropSingleTupleTableSlot(slot_);
+    UnregisterSnapshot(snapshot_);
+    index_close(index_, AccessShareLock);
+    table_close(relation_, AccessShareLock);
+  }
+
+ private:
+  Relation relation_;
+  Relation index_;
+  Snapshot snapshot_;
+  TupleTableSlot *slot_;
+  IndexScanDesc scan_;
+  Datum subscription_;
+  pg_uuid_t from_;
+};
+
 // Goes through the organizations of a subscription that have events behind their positions, in the order of their
 // uuids, and calls visit(organization, position, is_known) for each, with the scan at the first such event. is_known:
 // there is a position. visit may take the scan on; it returns false to end the walk.
-//
-// Positions are read in portions, and the index is asked once between each two of them: it tells of news of the one
-// and of organizations that have no position yet.
 template <class Visit>
 class Walk {
  public:
-  Walk(const char *name, const Visited &visited, EventScan *scan, Visit visit)
-      : name_(CStringGetTextDatum(name)), visited_(visited), scan_(scan), visit_(visit) {
-    if (visited.all)
-      portion_.prepare("SELECT organization_id, sequence FROM spine.subscription_positions"
-                       " WHERE subscription = $1 AND organization_id >= $2 AND organization_id <= $3 ORDER BY organization_id LIMIT 1000",
-                       {TEXTOID, UUIDOID, UUIDOID});
-  }
+  Walk(const Visited &visited, EventScan *scan, Visit visit) : visited_(visited), scan_(scan), visit_(visit) {}
 
   // The organizations behind start, then the others, so that none waits for ever because others are busy.
-  void run(const Uuid &start) {
+  void run(const char *subscription, const Uuid &start) {
+    positions_.begin(subscription);
     if (visited_.all)
       (void)((start == last_uuid || run_all(after(start), last_uuid)) && run_all(nil_uuid, start));
     else
       run_list(start);
+    positions_.end();
   }
 
  private:
+  // The index is asked once between each two positions: it tells of news behind the one, and of organizations that
+  // have no position yet.
   bool run_all(const Uuid &first, const Uuid &last) {
-    constexpr uint64 portion = 1000;
-    Uuid organization = first;
-    int64 sequence = 0;
+    Uuid organization = first, known;
+    int64 sequence = 0, known_sequence;
     bool is_known = false;
-    Uuid next = first;
-    for (;;) {
-      uint64 count = portion_.run({name_, uuid_datum(next), uuid_datum(last)});
-      SPITupleTable *rows = SPI_tuptable;
-      for (uint64 i = 0; i < count; i++) {
-        bool null;
-        Uuid known = uuid_of(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &null));
-        if (known != first && !segment(organization, sequence, is_known, before(known))) return false;
-        organization = known;
-        sequence = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &null));
-        is_known = true;
-      }
-      SPI_freetuptable(rows);
-      if (count < portion || organization == last) break;
-      next = after(organization);
+    positions_.seek(first);
+    while (positions_.next(&known, &known_sequence) && known <= last) {
+      if (known != first && !segment(organization, sequence, is_known, before(known))) return false;
+      organization = known;
+      sequence = known_sequence;
+      is_known = true;
     }
     return segment(organization, sequence, is_known, last);
   }
 
   void run_list(const Uuid &start) {
-    uint64 count = run_sql("SELECT o.id, p.sequence FROM pg_catalog.unnest($2) o(id) LEFT JOIN spine.subscription_positions p"
-                           " ON p.subscription = $1 AND p.organization_id = o.id ORDER BY o.id",
-                           {{TEXTOID, name_}, {UUIDARRAYOID, visited_.array()}});
-    SPITupleTable *rows = SPI_tuptable;
-    uint64 behind = static_cast<uint64>(std::upper_bound(visited_.sorted, visited_.sorted + visited_.count, start) - visited_.sorted);
-    for (uint64 i = 0; i < count; i++) {
-      HeapTuple row = rows->vals[(behind + i) % count];
-      bool null;
-      Uuid organization = uuid_of(SPI_getbinval(row, rows->tupdesc, 1, &null));
-      Datum sequence = SPI_getbinval(row, rows->tupdesc, 2, &null);
-      if (!segment(organization, null ? 0 : DatumGetInt64(sequence), !null, organization)) return;
+    std::ptrdiff_t behind = std::upper_bound(visited_.sorted, visited_.sorted + visited_.count, start) - visited_.sorted;
+    for (int i = 0; i < visited_.count; i++) {
+      const Uuid &organization = visited_.sorted[(behind + i) % visited_.count];
+      Uuid known;
+      int64 sequence;
+      positions_.seek(organization);
+      bool is_known = positions_.next(&known, &sequence) && known == organization;
+      if (!segment(organization, is_known ? sequence : 0, is_known, organization)) return;
     }
   }
 
@@ -322,17 +359,15 @@ class Walk {
     return true;
   }
 
-  Datum name_;
   const Visited &visited_;
   EventScan *scan_;
   Visit visit_;
-  Statement portion_;
+  PositionScan positions_;
 };
 
-// Walks all of them from the first on.
 template <class Visit>
-void walk(const char *name, const Visited &visited, EventScan *scan, const Uuid &start, Visit visit) {
-  Walk<Visit>(name, visited, scan, visit).run(start);
+void walk(const char *subscription, const Visited &visited, EventScan *scan, const Uuid &start, Visit visit) {
+  Walk<Visit>(visited, scan, visit).run(subscription, start);
 }
 
 // Where this session's last call for a subscription ended, each in the slot that its name gives.
@@ -402,13 +437,15 @@ class Batch {
   void give_next(const char *taker, const Visited &visited, int most) {
     const char *name = subscription_->name;
     Datum subscription = CStringGetTextDatum(name);
-    Statement lock, add;
+    Statement lock, add, pass;
     lock.prepare("SELECT sequence FROM spine.subscription_positions WHERE subscription = $1 AND organization_id = $2"
                  " FOR NO KEY UPDATE SKIP LOCKED",
                  {TEXTOID, UUIDOID});
     add.prepare("INSERT INTO spine.subscription_positions (subscription, organization_id, sequence) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING",
                 {TEXTOID, UUIDOID});
-    Growing passed{UUIDOID}, reached{INT8OID}, organizations{UUIDOID}, firsts{INT8OID}, lasts{INT8OID};
+    pass.prepare("UPDATE spine.subscription_positions SET sequence = $3 WHERE subscription = $1 AND organization_id = $2 AND sequence < $3",
+                 {TEXTOID, UUIDOID, INT8OID});
+    Growing organizations{UUIDOID}, firsts{INT8OID}, lasts{INT8OID};
     Turn *turn = turn_of(name);
     delivery_ = 1;
     walk(name, visited, scan_, turn->organization, [&](const Uuid &organization, int64 position, bool is_known) {
@@ -423,10 +460,9 @@ class Batch {
       for (bool more = true; more && events_ < most;) {
         if (matches()) {
           if (!is_ours) {
-            if (lock.run({subscription, id}) == 0) break;  // another consumer's: and what did not match is not worth the wait
+            if (lock.run({subscription, id}) == 0) return true;  // another consumer's
             is_ours = true;
             int64 now = DatumGetInt64(field(0, 1));
-            SPI_freetuptable(SPI_tuptable);
             if (now != position) {
               // Another gave events out since the position was read.
               position = seen = now;
@@ -446,10 +482,8 @@ class Batch {
         seen = sequence_at(*scan_);
         more = scan_->next() != nullptr && organization_at(*scan_) == organization;
       }
-      if (seen > position) {
-        passed.add(id);
-        reached.add(Int64GetDatum(seen));
-      }
+      // What did not match, nobody need look at again; where another consumer is at work, that is his to say.
+      if (seen > position && (is_ours || lock.run({subscription, id}) > 0)) (void)pass.run({subscription, id, Int64GetDatum(seen)});
       if (first > 0) {
         organizations.add(id);
         firsts.add(Int64GetDatum(first));
@@ -459,14 +493,6 @@ class Batch {
       if (events_ == most) turn->organization = organization;
       return events_ < most;
     });
-    // What did not match, nobody need look at again; where another consumer is at work, that is his to say.
-    if (passed.state != nullptr)
-      run_sql("UPDATE spine.subscription_positions p SET sequence = n.reached"
-              " FROM (SELECT l.organization_id, r.reached FROM pg_catalog.unnest($2, $3) r(organization_id, reached)"
-              " JOIN spine.subscription_positions l ON l.subscription = $1 AND l.organization_id = r.organization_id AND l.sequence < r.reached"
-              " FOR NO KEY UPDATE OF l SKIP LOCKED) n"
-              " WHERE p.subscription = $1 AND p.organization_id = n.organization_id AND p.sequence < n.reached",
-              {{TEXTOID, subscription}, {UUIDARRAYOID, passed.array()}, {INT8ARRAYOID, reached.array()}});
     if (events_ > 0)
       run_sql("INSERT INTO spine.subscription_batches (subscription, batch, organizations, first_sequences, last_sequences, events, taken_by, taken_at,"
               " delivery) VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.clock_timestamp(), 1)",
@@ -554,7 +580,7 @@ void add_positions(const char *name, const Elements &wanted, bool from_now) {
   }
   scan.end();
   run_sql("INSERT INTO spine.subscription_positions (subscription, organization_id, sequence)"
-          " SELECT DISTINCT $1, o, s FROM pg_catalog.unnest($2, $3) n(o, s)",
+          " SELECT DISTINCT $1, o, s FROM unnest($2, $3) n(o, s)",
           {text_argument(name), {UUIDARRAYOID, organizations.array()}, {INT8ARRAYOID, sequences.array()}});
 }
 
