@@ -19,7 +19,7 @@ BEGIN
   RETURN NEXT;
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-  message := replace(regexp_replace(regexp_replace(message, 'batch \d+', 'batch N', 'g'), 'at \d{4}-.*', 'at T'), session_user, 'SUPERUSER');
+  message := replace(regexp_replace(regexp_replace(message, 'batch \d+', 'batch N', 'g'), '" at .*', '" at T'), session_user, 'SUPERUSER');
   hint := replace(hint, session_user, 'SUPERUSER');
   RETURN NEXT;
 END
