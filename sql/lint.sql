@@ -13,7 +13,7 @@ SELECT pg_describe_object(classid, objid, 0) AS has_no_comment FROM member
    AND NOT (classid = 'pg_type'::regclass AND (SELECT typrelid <> 0 OR typelem <> 0 FROM pg_type WHERE oid = objid))
 UNION ALL
 SELECT format('column %s.%s', c.oid::regclass, attname) FROM member_relation c JOIN pg_attribute ON attrelid = c.oid
- WHERE attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL
+ WHERE attnum > 0 AND NOT attisdropped AND relkind <> 'S' AND col_description(attrelid, attnum) IS NULL
 UNION ALL
 SELECT 'constraint ' || k.conname FROM member_relation c JOIN pg_constraint k ON k.conrelid = c.oid
  WHERE k.contype <> 'n' AND obj_description(k.oid, 'pg_constraint') IS NULL

@@ -13,6 +13,7 @@
 #include "pg/errors.h"
 #include "pg/registry.h"
 #include "pg/settings.h"
+#include "pg/transaction_lock.h"
 
 extern "C" {
 #include <access/detoast.h>
@@ -68,28 +69,11 @@ int locks_taken;
 // half of its share, and then locks the table instead.
 int most_locks() { return Max(max_locks_per_xact / 2, 1); }
 
-// What pg_advisory_lock and its kin cannot produce: they set the tag's fourth field to 1 or 2.
-constexpr uint16 lock_class = 0x5350;
-
 uint64 lock_key(Oid root, const Uuid &organization) {
   return hash_bytes_extended(organization.data(), static_cast<int>(organization.size()), root);
 }
 
-LOCKTAG lock_tag(uint64 key) {
-  LOCKTAG tag;
-  SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<uint32>(key >> 32), static_cast<uint32>(key), lock_class);
-  return tag;
-}
-
-// A cursor's fetch runs under the cursor's own resource owner, whose locks go when a later fetch fails, though what
-// was emitted before stays. So what guards a chain is taken for the (sub)transaction itself.
-template <class Take>
-void for_transaction(Take take) {
-  ResourceOwner before = CurrentResourceOwner;
-  CurrentResourceOwner = CurTransactionResourceOwner;
-  take();
-  CurrentResourceOwner = before;
-}
+LOCKTAG chain_tag(Oid root, const Uuid &organization) { return lock_tag(lock_key(root, organization), LockClass::chain); }
 
 void lock_table(Oid root, LOCKMODE mode) {
   for_transaction([=] { LockRelationOid(root, mode); });
@@ -401,7 +385,7 @@ std::string_view checked_payload(const EventValues &values) {
 }
 
 void lock_chain(Oid root, const Uuid &organization) {
-  LOCKTAG tag = lock_tag(lock_key(root, organization));
+  LOCKTAG tag = chain_tag(root, organization);
   if (compat_lock_held(&tag, ExclusiveLock) || table_is_locked(root)) return;
   if (lock_takers == nullptr)
     lock_takers = static_cast<SubTransactionId *>(
@@ -430,7 +414,7 @@ void lock_chains(Oid root, Uuid *organizations, int count) {
   int wanted = 0;
   for (int i = 0; i < count; i++) {
     if (i > 0 && organizations[i] == organizations[i - 1]) continue;
-    LOCKTAG tag = lock_tag(lock_key(root, organizations[i]));
+    LOCKTAG tag = chain_tag(root, organizations[i]);
     if (!compat_lock_held(&tag, ExclusiveLock)) wanted++;
   }
   if (wanted > 0 && locks_taken + wanted > most_locks()) {

@@ -75,7 +75,7 @@ PGDLLEXPORT Datum spine_read_chain_heads(PG_FUNCTION_ARGS) {
   Oid index = event_table(relation)->sequence_index;
   if (!OidIsValid(index)) report_no_index(relation);
   EventScan scan;
-  scan.begin(relation, index, 1, BackwardScanDirection);
+  scan.begin(relation, index, 1);
   ScanKeyData key;
   if (readable.all) {
     // From the end of one chain to the end of the one before, whatever lies between.
@@ -84,7 +84,7 @@ PGDLLEXPORT Datum spine_read_chain_heads(PG_FUNCTION_ARGS) {
     ScanKeyInit(&key, 1, BTLessEqualStrategyNumber, F_UUID_LE, uuid_datum(last));
     for (;;) {
       scan.find(&key);
-      TupleTableSlot *slot = scan.next();
+      TupleTableSlot *slot = scan.next(BackwardScanDirection);
       if (slot == nullptr) break;
       put_head(result, event_table(relation), slot);
       bool null;
@@ -96,7 +96,7 @@ PGDLLEXPORT Datum spine_read_chain_heads(PG_FUNCTION_ARGS) {
   for (int i = 0; i < readable.count; i++) {
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, uuid_datum(readable.sorted[i]));
     scan.find(&key);
-    TupleTableSlot *slot = scan.next();
+    TupleTableSlot *slot = scan.next(BackwardScanDirection);
     if (slot != nullptr) put_head(result, event_table(relation), slot);
     pfree(DatumGetPointer(key.sk_argument));
   }

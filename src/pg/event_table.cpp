@@ -125,8 +125,8 @@ Oid find_index(Relation relation, const EventTable *table, Column first, bool mu
     Form_pg_index form = index->rd_index;
     if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts == 2 &&
         index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == table->attnum[static_cast<int>(first)] &&
-        form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[1] == 0 &&
-        RelationGetIndexPredicate(index) == NIL)
+        form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[0] == 0 &&
+        index->rd_indoption[1] == 0 && RelationGetIndexPredicate(index) == NIL)
       found = oid;
     index_close(index, AccessShareLock);
     if (OidIsValid(found)) break;

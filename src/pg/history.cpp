@@ -34,12 +34,13 @@ class EntityScan {
     entity_type_ = entity_type;
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, entity_id);
-    scan_.begin(relation_, index, 1, direction);
+    direction_ = direction;
+    scan_.begin(relation_, index, 1);
     scan_.find(&key);
   }
 
   TupleTableSlot *next() {
-    while (TupleTableSlot *slot = scan_.next())
+    while (TupleTableSlot *slot = scan_.next(direction_))
       if (is(slot, Column::entity_type, entity_type_) && readable_.has(uuid_of(value(slot, Column::organization_id)))) return slot;
     return nullptr;
   }
@@ -64,6 +65,7 @@ class EntityScan {
   Relation relation_;
   std::string_view entity_type_;
   EventScan scan_;
+  ScanDirection direction_;
 };
 
 // The row as it was after the event, null for a row that was deleted. False: no capture made the event.

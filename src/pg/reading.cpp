@@ -4,13 +4,13 @@
 #include "pg/access.h"
 #include "pg/compat.h"
 #include "pg/errors.h"
-#include "pg/event_table.h"
 
 extern "C" {
 #include <access/htup_details.h>
 #include <access/table.h>
 #include <access/tableam.h>
 #include <access/xact.h>
+#include <catalog/pg_type.h>
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <storage/bufmgr.h>
@@ -56,10 +56,9 @@ void FreshRead::end() {
 
 void FreshRead::end_shared() { UnregisterSnapshot(snapshot_); }
 
-void EventScan::begin(Relation relation, Oid index, int keys, ScanDirection direction) {
+void EventScan::begin(Relation relation, Oid index, int keys) {
   index_ = index_open(index, AccessShareLock);
   keys_ = keys;
-  direction_ = direction;
   read_.begin();
   slot_ = table_slot_create(relation, nullptr);
   scan_ = compat_index_beginscan(relation, index_, read_.scan_snapshot(), keys);
@@ -67,12 +66,12 @@ void EventScan::begin(Relation relation, Oid index, int keys, ScanDirection dire
 
 void EventScan::find(ScanKeyData *keys) { index_rescan(scan_, keys, keys_, nullptr, 0); }
 
-TupleTableSlot *EventScan::next() {
-  while (index_getnext_slot(scan_, direction_, slot_)) {
+TupleTableSlot *EventScan::next(ScanDirection direction) {
+  CHECK_FOR_INTERRUPTS();
+  while (index_getnext_slot(scan_, direction, slot_)) {
     CHECK_FOR_INTERRUPTS();
     bool must_free;
-    HeapTuple tuple = ExecFetchSlotHeapTuple(slot_, false, &must_free);
-    if (read_.sees(slot_, tuple)) return slot_;
+    if (read_.sees(slot_, ExecFetchSlotHeapTuple(slot_, false, &must_free))) return slot_;
   }
   return nullptr;
 }
@@ -84,36 +83,59 @@ void EventScan::end() {
   read_.end();
 }
 
+void ChainScan::begin() {
+  relation_ = table_open(events_relid(), AccessShareLock);
+  Oid index = event_table(relation_)->sequence_index;
+  if (!OidIsValid(index)) report_no_index(relation_);
+  current_ = nullptr;
+  scan_.begin(relation_, index, 2);
+}
+
+// (organization_id, sequence) > (…, …) AND organization_id <= …: one descent of the index, wherever that leads.
+void ChainScan::seek(const Uuid &organization, int64 after, const Uuid &last) {
+  memcpy(organization_.data, organization.data(), UUID_LEN);
+  memcpy(last_.data, last.data(), UUID_LEN);
+  ScanKeyEntryInitialize(&after_[0], SK_ROW_MEMBER, 1, BTGreaterStrategyNumber, UUIDOID, InvalidOid, F_UUID_CMP, UUIDPGetDatum(&organization_));
+  ScanKeyEntryInitialize(&after_[1], SK_ROW_MEMBER | SK_ROW_END, 2, BTGreaterStrategyNumber, INT8OID, InvalidOid, F_BTINT8CMP, Int64GetDatum(after));
+  ScanKeyData keys[2]{};
+  keys[0].sk_flags = SK_ROW_HEADER;
+  keys[0].sk_attno = 1;
+  keys[0].sk_strategy = BTGreaterStrategyNumber;
+  keys[0].sk_argument = PointerGetDatum(after_);
+  ScanKeyInit(&keys[1], 1, BTLessEqualStrategyNumber, F_UUID_LE, UUIDPGetDatum(&last_));
+  scan_.find(keys);
+}
+
+bool ChainScan::get(Column column, Datum *value) const {
+  bool null;
+  *value = slot_getattr(current_, event_table(relation_)->attnum[static_cast<int>(column)], &null);
+  return !null;
+}
+
+void ChainScan::end() {
+  scan_.end();
+  table_close(relation_, AccessShareLock);
+}
+
 extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_read_events);
 PGDLLEXPORT Datum spine_read_events(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-  Datum organization = PG_GETARG_DATUM(0);
-  int64 after = PG_GETARG_INT64(1);
+  Uuid organization = uuid_of(PG_GETARG_DATUM(0));
   int64 most = PG_GETARG_INT64(2);
   if (most < 0)
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("max_events is " INT64_FORMAT, most),
                     errhint("Pass how many events to return at most, 0 or more.")));
-  Oid relid = events_relid();
-  if (!require_reading(relid).has(uuid_of(organization))) return static_cast<Datum>(0);
-  Relation relation = table_open(relid, AccessShareLock);
-  Oid index = event_table(relation)->sequence_index;
-  if (!OidIsValid(index)) report_no_index(relation);
-  ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, organization);
-  ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
-  EventScan scan;
-  scan.begin(relation, index, lengthof(keys));
-  scan.find(keys);
-  for (int64 returned = 0; returned < most; returned++) {
-    TupleTableSlot *slot = scan.next();
-    if (slot == nullptr) break;
+  if (!require_reading(events_relid()).has(organization)) return static_cast<Datum>(0);
+  ChainScan scan;
+  scan.begin();
+  scan.seek(organization, PG_GETARG_INT64(1), organization);
+  TupleTableSlot *slot;
+  for (int64 returned = 0; returned < most && (slot = scan.next()) != nullptr; returned++)
     tuplestore_puttupleslot(result->setResult, slot);
-  }
   scan.end();
-  table_close(relation, AccessShareLock);
   return static_cast<Datum>(0);
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "pg/durability.h"
-#include "pg/pg.h"
+#include "pg/event_table.h"
 
 extern "C" {
 #include <access/genam.h>
@@ -46,12 +46,12 @@ class FreshRead {
 // The rows of a table of events that one of its indexes finds, in the index's order, as FreshRead reads.
 class EventScan {
  public:
-  void begin(Relation relation, Oid index, int keys, ScanDirection direction = ForwardScanDirection);
+  void begin(Relation relation, Oid index, int keys);
   // Goes to what the keys find; for another find too, while the read is the same.
   void find(ScanKeyData *keys);
-  // The next row, until the next call; null after the last.
-  TupleTableSlot *next();
-  // Waits until what was read is durable.
+  // The next row, until the next call; null after the last. Checks for interrupts.
+  TupleTableSlot *next(ScanDirection direction = ForwardScanDirection);
+  // Waits until what was read is durable, as durability.h says.
   void end();
 
  private:
@@ -59,8 +59,33 @@ class EventScan {
   IndexScanDesc scan_;
   TupleTableSlot *slot_;
   int keys_;
-  ScanDirection direction_;
   FreshRead read_;
+};
+
+// The events of spine.events by organization and sequence, as of one moment. Whose the caller may read is his to ask.
+class ChainScan {
+ public:
+  // Raises 42P01, SP018.
+  void begin();
+  // Goes to the events after this one of the organization, and on through the organizations behind it, up to and with last.
+  void seek(const Uuid &organization, int64 after, const Uuid &last);
+  // The next of them, until the next call; null after the last. Checks for interrupts.
+  TupleTableSlot *next() { return current_ = scan_.next(); }
+  // Straight after seek: the last of them.
+  TupleTableSlot *last() { return current_ = scan_.next(BackwardScanDirection); }
+  // A column of the event where the scan is. False: it is NULL, which only damage makes it.
+  bool get(Column column, Datum *value) const;
+  TupleTableSlot *current() const { return current_; }
+  // Waits until what was read is durable, as durability.h says.
+  void end();
+
+ private:
+  Relation relation_;
+  EventScan scan_;
+  TupleTableSlot *current_;
+  // What the scan's keys point to.
+  pg_uuid_t organization_, last_;
+  ScanKeyData after_[2];
 };
 
 }  // namespace spine

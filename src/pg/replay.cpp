@@ -11,7 +11,6 @@ extern "C" {
 #include <access/table.h>
 #include <catalog/objectaccess.h>
 #include <miscadmin.h>
-#include <utils/fmgroids.h>
 #include <utils/memutils.h>
 #include <utils/regproc.h>
 #include <utils/syscache.h>
@@ -26,8 +25,7 @@ constexpr int batch_size = 1000;
 
 struct Replay {
   Relation relation;
-  Oid index;
-  Datum organization;
+  Uuid organization;
   int64 first;
   int64 last;  // that there is, or that was asked for
   int64 most;
@@ -39,7 +37,7 @@ struct Replay {
 
 // The event that the handler has.
 struct Current {
-  Datum organization;
+  Uuid organization;
   const char *id;
   const char *event_type;
   int64 sequence;
@@ -50,7 +48,7 @@ void name_event(void *argument) {
   const Current *current = static_cast<const Current *>(argument);
   errcontext("replay of event %s (%s), sequence " INT64_FORMAT " of organization %s; an error undoes the whole call: when its "
              "cause is mended, call it again with from_sequence => " INT64_FORMAT,
-             current->id, current->event_type, current->sequence, uuid_text(uuid_of(current->organization)), current->first);
+             current->id, current->event_type, current->sequence, uuid_text(current->organization), current->first);
 }
 
 [[noreturn]] void bad_handler(const char *message) {
@@ -89,51 +87,34 @@ void require_handler(Oid handler, Oid event) {
   InvokeFunctionExecuteHook(handler);
 }
 
-void find_range(const Replay &replay, int64 from, ScanKeyData *keys) {
-  ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, replay.organization);
-  ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from));
-  ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(replay.last));
-}
-
-Datum value_of(const Replay &replay, TupleTableSlot *slot, Column column) {
-  bool null;
-  return slot_getattr(slot, event_table(replay.relation)->attnum[static_cast<int>(column)], &null);
-}
-
 // What the handler emits comes behind it, so that a replay ends. 0: there is no event in the range.
 int64 end_of_range(const Replay &replay) {
-  ScanKeyData keys[3];
-  find_range(replay, replay.first, keys);
-  EventScan scan;
-  scan.begin(replay.relation, replay.index, lengthof(keys), BackwardScanDirection);
-  scan.find(keys);
-  TupleTableSlot *slot = scan.next();
-  int64 end = slot != nullptr ? DatumGetInt64(value_of(replay, slot, Column::sequence)) : 0;
+  ChainScan scan;
+  scan.begin();
+  scan.seek(replay.organization, replay.first - 1, replay.organization);
+  Datum sequence;
+  int64 end = scan.last() != nullptr && scan.get(Column::sequence, &sequence) ? Min(DatumGetInt64(sequence), replay.last) : 0;
   scan.end();
   return end;
 }
 
 // Copies the next events; out-of-line values stay where they are.
 int read_batch(const Replay &replay, HeapTuple *events) {
-  ScanKeyData keys[3];
-  find_range(replay, replay.expected, keys);
-  EventScan scan;
-  scan.begin(replay.relation, replay.index, lengthof(keys));
-  scan.find(keys);
+  ChainScan scan;
+  scan.begin();
+  scan.seek(replay.organization, replay.expected - 1, replay.organization);
   int64 most = Min(replay.most - replay.replayed, static_cast<int64>(batch_size));
   int count = 0;
-  while (count < most) {
-    TupleTableSlot *slot = scan.next();
-    if (slot == nullptr) break;
-    events[count++] = ExecCopySlotHeapTuple(slot);
-  }
+  Datum sequence;
+  while (count < most && scan.next() != nullptr && scan.get(Column::sequence, &sequence) && DatumGetInt64(sequence) <= replay.last)
+    events[count++] = ExecCopySlotHeapTuple(scan.current());
   scan.end();
   return count;
 }
 
 void warn_missing(const Replay &replay, int64 upto) {
   ereport(WARNING, (errmsg("events " INT64_FORMAT " to " INT64_FORMAT " of organization %s are missing, and not replayed",
-                           replay.expected, upto, uuid_text(uuid_of(replay.organization))),
+                           replay.expected, upto, uuid_text(replay.organization)),
                     errhint("spine.find_chain_faults() says what is wrong with the chain.")));
 }
 
@@ -188,7 +169,7 @@ PGDLLEXPORT Datum spine_replay(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_SPINE_NO_ORGANIZATION), errmsg("no organization: organization_id is null"),
                     errhint("Pass the organization whose events are to be replayed.")));
   Replay replay{};
-  replay.organization = PG_GETARG_DATUM(1);
+  replay.organization = uuid_of(PG_GETARG_DATUM(1));
   replay.first = replay.expected = PG_ARGISNULL(2) ? 1 : PG_GETARG_INT64(2);
   replay.last = PG_ARGISNULL(3) ? PG_INT64_MAX : PG_GETARG_INT64(3);
   replay.most = PG_ARGISNULL(4) ? PG_INT64_MAX : PG_GETARG_INT64(4);
@@ -201,12 +182,10 @@ PGDLLEXPORT Datum spine_replay(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("max_events is " INT64_FORMAT, replay.most),
                     errhint("Pass how many events to replay at most, 0 or more.")));
   Oid relid = events_relid();
-  bool readable = require_reading(relid).has(uuid_of(replay.organization));
+  bool readable = require_reading(relid).has(replay.organization);
   // Open throughout, so that nothing alters what an event is under the handler.
   replay.relation = table_open(relid, AccessShareLock);
   require_handler(PG_GETARG_OID(0), replay.relation->rd_rel->reltype);
-  replay.index = event_table(replay.relation)->sequence_index;
-  if (!OidIsValid(replay.index)) report_no_index(replay.relation);
   replay.last = readable && replay.most > 0 ? end_of_range(replay) : 0;
   replay.started = replay.noticed = GetCurrentTimestamp();
 

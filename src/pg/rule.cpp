@@ -350,10 +350,7 @@ void check_changes() {
   std::sort(notes, notes + count);
   Relation relation = table_open(events_relid(), AccessShareLock);
   const EventTable *table = event_table(relation);
-  if (!OidIsValid(table->entity_index))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
-                    errmsg("table \"%s\" has no index on (entity_id, sequence)", RelationGetRelationName(relation)),
-                    errhint("Create one: what the transaction emitted of an entity is found in it.")));
+  if (!OidIsValid(table->entity_index)) report_no_entity_index(relation);
   check_notes(relation, table);
   table_close(relation, AccessShareLock);
   count = 0;

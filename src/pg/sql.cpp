@@ -3,9 +3,8 @@
 #include "pg/event_table.h"
 
 extern "C" {
-#include <catalog/pg_class.h>
+#include <access/table.h>
 #include <miscadmin.h>
-#include <utils/syscache.h>
 }
 
 namespace spine {
@@ -29,10 +28,9 @@ uint64 run_sql(const char *statement, std::initializer_list<SqlArgument> argumen
 
 void OwnersRights::begin() {
   GetUserIdAndSecContext(&role_, &security_);
-  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(events_relid()));
-  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for table spine.events");
-  Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-  ReleaseSysCache(tuple);
+  Relation events = table_open(events_relid(), AccessShareLock);
+  Oid owner = events->rd_rel->relowner;
+  table_close(events, AccessShareLock);
   SetUserIdAndSecContext(owner, security_ | SECURITY_LOCAL_USERID_CHANGE);
 }
 
