@@ -119,9 +119,9 @@ RESET TimeZone; RESET DateStyle; RESET IntervalStyle; RESET extra_float_digits; 
 SELECT action, jsonb_pretty((payload->'before') - 'long') AS before, payload->'changed' AS changed, payload->>'table' AS "table" FROM spine.events WHERE event_type = 'a.kinds.updated';
 SELECT c.payload->'after' = u.payload->'before' AS same_in_both, length(u.payload->'after'->>'long') AS long, c.entity_id = u.entity_id AS same_entity
   FROM spine.events c, spine.events u WHERE c.event_type = 'a.kinds.created' AND u.event_type = 'a.kinds.updated';
-SET TimeZone = 'UTC'; SET search_path = pg_catalog;
+SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET search_path = pg_catalog;
 SELECT to_jsonb(k) = (SELECT payload->'after' FROM spine.events WHERE event_type = 'a.kinds.updated') AS as_to_jsonb FROM capture_test.kinds k;
-RESET TimeZone; SET search_path = capture_test;
+RESET TimeZone; RESET DateStyle; RESET IntervalStyle; SET search_path = capture_test;
 
 -- Partitions: directly and through the root, moved, made later, attached, detached.
 CREATE TABLE part (region text, id int, note text) PARTITION BY LIST (region);

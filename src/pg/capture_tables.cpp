@@ -314,14 +314,14 @@ PGDLLEXPORT Datum spine_follow_partitions(PG_FUNCTION_ARGS) {
   SPI_connect();
   run_sql(touched_tables, {{OIDOID, ObjectIdGetDatum(function)}});
   SPITupleTable *found = SPI_tuptable;
-  // Whoever may make a partition of a captured table need not be who has it captured.
-  OwnersRights rights;
-  rights.begin();
   for (uint64 i = 0; i < found->numvals; i++) {
     bool null;
+    // Whoever may make a partition of a captured table need not be who has it captured.
+    OwnersRights rights;
+    rights.begin();
     follow(DatumGetObjectId(SPI_getbinval(found->vals[i], found->tupdesc, 1, &null)));
+    rights.end();
   }
-  rights.end();
   SPI_finish();
   PG_RETURN_NULL();
 }
