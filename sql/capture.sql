@@ -259,6 +259,10 @@ DROP TRIGGER wrong ON item;
 CREATE TRIGGER wrong AFTER INSERT ON item REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION spine.capture_change();
 SELECT * FROM try($$INSERT INTO item VALUES (2, 'x')$$);
 DROP TRIGGER wrong ON item;
+-- A MERGE that moves rows shows triggers the row only where it also inserts and deletes.
+SELECT * FROM try($$MERGE INTO part p USING (VALUES (1)) v (n) ON p.id = v.n WHEN MATCHED THEN UPDATE SET region = 'b'$$);
+SELECT * FROM try($$MERGE INTO part p USING (VALUES (1)) v (n) ON p.id = v.n WHEN MATCHED THEN UPDATE SET id = n WHEN NOT MATCHED THEN INSERT VALUES ('a', n)$$);
+SELECT * FROM try($$MERGE INTO part p USING (VALUES (1)) v (n) ON p.id = v.n WHEN MATCHED THEN UPDATE SET note = 'merged' WHEN NOT MATCHED THEN INSERT VALUES ('a', n)$$);
 -- A row that is moved to where it is not taken.
 CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 CREATE TRIGGER swallow BEFORE INSERT ON part_a FOR EACH ROW EXECUTE FUNCTION swallow();

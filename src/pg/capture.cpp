@@ -262,7 +262,8 @@ void Capture::read_definition(const Trigger *trigger) {
   table_close(events, AccessShareLock);
 }
 
-// Those that are shown, by name: what is said of a row does not depend on the order in which a partition has them.
+// Those that are shown, in the order of jsonb's keys: so they need no sorting in each row, and what is said of a row does not
+// depend on the order in which a partition has them.
 void Capture::read_columns(const Trigger *trigger) {
   TupleDesc shape = RelationGetDescr(relation_);
   bool *excluded = static_cast<bool *>(palloc0(sizeof(bool) * static_cast<Size>(shape->natts)));
@@ -298,7 +299,10 @@ void Capture::read_columns(const Trigger *trigger) {
   is_changed_ = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(shape->natts)));
   values_ = static_cast<JsonbValue *>(palloc(sizeof(JsonbValue) * static_cast<Size>(shape->natts)));
   std::sort(columns_, columns_ + count_,
-            [](const CapturedColumn &a, const CapturedColumn &b) { return strcmp(a.name, b.name) < 0; });
+            [](const CapturedColumn &a, const CapturedColumn &b) {
+              size_t size = strlen(a.name), other = strlen(b.name);
+              return size != other ? size < other : memcmp(a.name, b.name, size) < 0;
+            });
 }
 
 void Capture::open(const TriggerData *data) {

@@ -36,4 +36,7 @@ const char *table_name(Oid relid);
 AttrNumber captured_column(Relation relation, const char *name);
 AttrNumber organization_column(Relation relation, const char *name);
 
+// For _PG_init: refuses the one kind of statement whose changes triggers do not see.
+void watch_merges();
+
 }  // namespace spine

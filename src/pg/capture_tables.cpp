@@ -11,16 +11,21 @@ extern "C" {
 #include <access/genam.h>
 #include <access/htup_details.h>
 #include <access/relation.h>
+#include <access/sysattr.h>
 #include <access/table.h>
 #include <catalog/namespace.h>
+#include <catalog/partition.h>
 #include <catalog/pg_inherits.h>
 #include <catalog/pg_proc.h>
 #include <catalog/pg_type.h>
 #include <commands/event_trigger.h>
 #include <commands/extension.h>
 #include <commands/trigger.h>
+#include <executor/executor.h>
 #include <lib/stringinfo.h>
 #include <miscadmin.h>
+#include <nodes/plannodes.h>
+#include <parser/parsetree.h>
 #include <utils/array.h>
 #include <utils/fmgroids.h>
 #include <utils/lsyscache.h>
@@ -227,7 +232,66 @@ void follow(Oid relid) {
   if (found == nullptr || strcmp(found, wanted) != 0) create(relid, wanted);
 }
 
+ExecutorStart_hook_type next_start;
+
+// Whether an UPDATE of these columns can move a row between partitions of the table, at any level.
+bool moves_rows(Oid root, Oid updated_table, List *columns) {
+  ListCell *member, *column;
+  foreach (member, find_all_inheritors(root, AccessShareLock, nullptr)) {
+    if (get_rel_relkind(lfirst_oid(member)) != RELKIND_PARTITIONED_TABLE) continue;
+    Relation relation = table_open(lfirst_oid(member), NoLock);
+    Bitmapset *updated = nullptr;
+    foreach (column, columns) {
+      AttrNumber attnum = get_attnum(RelationGetRelid(relation), get_attname(updated_table, static_cast<AttrNumber>(lfirst_int(column)), false));
+      updated = bms_add_member(updated, attnum - FirstLowInvalidHeapAttributeNumber);
+    }
+    bool moves = has_partition_attrs(relation, updated, nullptr);
+    table_close(relation, NoLock);
+    if (moves) return true;
+  }
+  return false;
+}
+
+// A MERGE moves a row to another partition by a DELETE and an INSERT, of which the server tells statement triggers only
+// where the MERGE has branches of both kinds.
+void refuse_unseen_moves(const PlannedStmt *statement, const Plan *plan) {
+  if (plan == nullptr || !IsA(plan, ModifyTable)) return;
+  const ModifyTable *modify = reinterpret_cast<const ModifyTable *>(plan);
+  if (modify->operation != CMD_MERGE || modify->rootRelation == 0) return;
+  Oid root = rt_fetch(modify->rootRelation, statement->rtable)->relid;
+  if (!OidIsValid(get_trigger_oid(root, capture_trigger, true))) return;
+  Oid updated_table = rt_fetch(static_cast<Index>(linitial_int(modify->resultRelations)), statement->rtable)->relid;
+  bool inserts = false, deletes = false, moves = false;
+  ListCell *cell;
+  foreach (cell, static_cast<List *>(linitial(modify->mergeActionLists))) {
+    const MergeAction *action = static_cast<MergeAction *>(lfirst(cell));
+    inserts |= action->commandType == CMD_INSERT;
+    deletes |= action->commandType == CMD_DELETE;
+    if (action->commandType == CMD_UPDATE) moves |= moves_rows(root, updated_table, action->updateColnos);
+  }
+  if (moves && !(inserts && deletes))
+    cannot_capture(psprintf("this MERGE could move rows of table %s between partitions without an event", table_name(root)),
+                   "Change columns of the partition key by UPDATE; or give the MERGE a branch that INSERTs and one that DELETEs.");
+}
+
+void on_start(QueryDesc *query, int flags) {
+  if (next_start != nullptr)
+    next_start(query, flags);
+  else
+    standard_ExecutorStart(query, flags);
+  const PlannedStmt *statement = query->plannedstmt;
+  if (statement->commandType != CMD_MERGE && !statement->hasModifyingCTE) return;
+  refuse_unseen_moves(statement, statement->planTree);
+  ListCell *plan;
+  foreach (plan, statement->subplans) refuse_unseen_moves(statement, static_cast<Plan *>(lfirst(plan)));
+}
+
 }  // namespace
+
+void watch_merges() {
+  next_start = ExecutorStart_hook;
+  ExecutorStart_hook = on_start;
+}
 
 List *captured_roots(Oid relid) {
   List *roots = NIL;

@@ -99,7 +99,7 @@ is($node->safe_psql('postgres', 'SELECT bool_and(intact), sum(events) > 202000 F
 
 # Guards: the event trigger is one.
 is($node->safe_psql('postgres', "SELECT ok FROM spine.verify_guards() WHERE guard = 'event trigger people_os_spine_partitions'"), 't', 'the event trigger is a guard');
-is_refused($node, 'postgres', 'ALTER EVENT TRIGGER people_os_spine_partitions DISABLE', 'SP024', 'which cannot be disabled');
+is_refused($node, 'postgres', q{SELECT spine.entity_uuid('a', 'b', 'c'); ALTER EVENT TRIGGER people_os_spine_partitions DISABLE}, 'SP024', 'which cannot be disabled');
 $node->safe_psql('postgres', UNGUARD . "SET people_os_spine.actor_id = '$mine'; ALTER EVENT TRIGGER people_os_spine_partitions ENABLE");
 is($node->safe_psql('postgres', "SELECT found FROM spine.verify_guards() WHERE guard = 'event trigger people_os_spine_partitions'"), 'not ENABLE ALWAYS', 'without leave');
 
