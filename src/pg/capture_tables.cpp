@@ -15,8 +15,10 @@ extern "C" {
 #include <access/table.h>
 #include <catalog/namespace.h>
 #include <catalog/partition.h>
+#include <catalog/pg_depend.h>
 #include <catalog/pg_inherits.h>
 #include <catalog/pg_proc.h>
+#include <catalog/pg_trigger.h>
 #include <catalog/pg_type.h>
 #include <commands/event_trigger.h>
 #include <commands/extension.h>
@@ -48,14 +50,12 @@ constexpr const char *create_triggers[] = {
     "CREATE OR REPLACE TRIGGER spine_capture_truncate BEFORE TRUNCATE ON %s"
     " FOR EACH STATEMENT EXECUTE FUNCTION spine.capture_change(%s)"};
 
-// What the command made or altered, and all that inherits from it, where anything at all is captured by $1.
+// What the command made or altered, and all that inherits from it, as far as it inherits itself.
 constexpr const char *touched_tables =
     "WITH RECURSIVE touched (relid) AS ("
     "  SELECT objid FROM pg_catalog.pg_event_trigger_ddl_commands() WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
     "  UNION SELECT i.inhrelid FROM touched JOIN pg_catalog.pg_inherits i ON i.inhparent = relid)"
-    " SELECT DISTINCT i.inhrelid FROM touched JOIN pg_catalog.pg_inherits i ON i.inhrelid = relid"
-    "  WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND refobjid = $1"
-    "                   AND classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass)";
+    " SELECT DISTINCT i.inhrelid FROM touched JOIN pg_catalog.pg_inherits i ON i.inhrelid = relid";
 
 [[noreturn]] void cannot_capture(const char *message, const char *hint) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_CANNOT_CAPTURE), errmsg("%s", message), errhint("%s", hint)));
@@ -66,6 +66,21 @@ Oid capture_function() {
   oidvector *no_arguments = buildoidvector(nullptr, 0);
   return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("capture_change"), PointerGetDatum(no_arguments),
                          ObjectIdGetDatum(get_namespace_oid("spine", true)));
+}
+
+// Whether any table is captured: asked at each CREATE TABLE, where planning a query would cost a good part of that.
+bool captures_anything(Oid function) {
+  Relation relation = table_open(DependRelationId, AccessShareLock);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+  ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(function));
+  SysScanDesc scan = systable_beginscan(relation, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
+  bool found = false;
+  while (HeapTuple row = systable_getnext(scan))
+    if ((found = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row))->classid == TriggerRelationId)) break;
+  systable_endscan(scan);
+  table_close(relation, AccessShareLock);
+  return found;
 }
 
 List *parents_of(Oid relid) {
@@ -374,9 +389,9 @@ PGDLLEXPORT Datum spine_follow_partitions(PG_FUNCTION_ARGS) {
                     errmsg("spine.follow_partitions() is an event trigger function"),
                     errhint("CREATE EXTENSION attaches it; there is nothing to call.")));
   Oid function = IsBinaryUpgrade ? InvalidOid : capture_function();
-  if (!OidIsValid(function)) PG_RETURN_NULL();
+  if (!OidIsValid(function) || !captures_anything(function)) PG_RETURN_NULL();
   SPI_connect();
-  run_sql(touched_tables, {{OIDOID, ObjectIdGetDatum(function)}});
+  run_sql(touched_tables);
   SPITupleTable *found = SPI_tuptable;
   for (uint64 i = 0; i < found->numvals; i++) {
     bool null;
