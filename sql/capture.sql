@@ -101,6 +101,15 @@ UPDATE item SET name = 'pencil';
 SELECT payload FROM emitted;
 COMMIT;
 
+-- What an AFTER ROW trigger does to the same row comes before the statement that fired it, which ends later.
+CREATE FUNCTION after_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE item SET price = 2 WHERE id = NEW.id; RETURN NULL; END $$;
+CREATE TRIGGER after_row AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION after_row();
+BEGIN;
+INSERT INTO item (id, name, price) VALUES (3, 'ink', 1);
+SELECT event_type, payload->'after'->'price' AS price FROM emitted;
+COMMIT;
+DROP TRIGGER after_row ON item;
+
 -- Values are as to_jsonb gives them, whatever the session's settings; a long value that is not touched is not changed.
 CREATE TYPE mood AS ENUM ('fine');
 CREATE DOMAIN posint AS int CHECK (value > 0);
