@@ -1,5 +1,6 @@
 // The module: magic block, start-up, and what lives as long as the backend.
 #include "pg/access.h"
+#include "pg/capture.h"
 #include "pg/chain.h"
 #include "pg/durability.h"
 #include "pg/errors.h"
@@ -34,5 +35,5 @@ extern "C" void _PG_init(void) {
   // Callbacks run last-registered first: what is pending is chained while the chains' own state is still there.
   spine::run_steps<spine::define_settings, spine::watch_catalog_changes, spine::watch_access, spine::watch_registry,
                    spine::watch_transactions, spine::watch_releases, spine::watch_changes, spine::watch_commits,
-                   spine::watch_statements>();
+                   spine::watch_statements, spine::watch_merges>();
 }

@@ -128,13 +128,16 @@ WITH spine AS (
          'Let a superuser own them: an owner may restore rows as they are, and grant.'
     FROM spine CROSS JOIN LATERAL (VALUES ('schema', nspowner), ('table', relowner), ('extension', extowner)) o (what, owner) LEFT JOIN pg_roles r ON r.oid = o.owner
   UNION ALL
-  SELECT 62, 'event trigger people_os_spine_guard', 'ddl_command_start, ENABLE ALWAYS, spine.guard_ddl(), a superuser''s',
-         coalesce(max(CASE WHEN t.evtenabled = 'D' THEN 'disabled' WHEN t.evtenabled <> 'A' THEN 'not ENABLE ALWAYS' WHEN f.proname IS DISTINCT FROM 'guard_ddl' OR t.evtevent <> 'ddl_command_start' OR t.evttags IS NOT NULL
-           THEN 'another definition' WHEN NOT r.rolsuper THEN 'owned by ' || r.rolname || ', who is no superuser and could disable it'
-           ELSE 'ddl_command_start, ENABLE ALWAYS, spine.guard_ddl(), a superuser''s' END), 'missing'),
-         coalesce(bool_and(t.evtenabled = 'A' AND t.evtevent = 'ddl_command_start' AND t.evttags IS NULL AND f.proname = 'guard_ddl' AND f.is_member AND r.rolsuper), false),
-         'ALTER EVENT TRIGGER people_os_spine_guard ENABLE ALWAYS, or OWNER TO a superuser, under people_os_spine.unguard.'
-    FROM pg_event_trigger t LEFT JOIN functions f ON f.oid = t.evtfoid LEFT JOIN pg_roles r ON r.oid = t.evtowner WHERE t.evtname = 'people_os_spine_guard'
+  SELECT 62, 'event trigger ' || w.name, o.wanted,
+         CASE WHEN t.oid IS NULL THEN 'missing' WHEN t.evtenabled = 'D' THEN 'disabled' WHEN t.evtenabled <> 'A' THEN 'not ENABLE ALWAYS'
+           WHEN f.proname IS DISTINCT FROM w.function OR f.is_member IS NOT TRUE OR t.evtevent <> w.event OR t.evttags IS DISTINCT FROM w.tags THEN 'another definition'
+           WHEN NOT r.rolsuper THEN 'owned by ' || r.rolname || ', who is no superuser and could disable it' ELSE o.wanted END,
+         coalesce(t.evtenabled = 'A' AND t.evtevent = w.event AND t.evttags IS NOT DISTINCT FROM w.tags AND f.proname = w.function AND f.is_member AND r.rolsuper, false),
+         'ALTER EVENT TRIGGER ' || w.name || ' ENABLE ALWAYS, or OWNER TO a superuser, under people_os_spine.unguard.'
+    FROM (VALUES ('people_os_spine_guard', 'ddl_command_start', 'guard_ddl', NULL::text[]),
+                 ('people_os_spine_partitions', 'ddl_command_end', 'follow_partitions', '{CREATE TABLE,CREATE FOREIGN TABLE,ALTER TABLE,CREATE SCHEMA}')) w (name, event, function, tags)
+   CROSS JOIN LATERAL (SELECT w.event || ', ENABLE ALWAYS, spine.' || w.function || '(), a superuser''s' AS wanted) o
+    LEFT JOIN pg_event_trigger t ON t.evtname = w.name LEFT JOIN functions f ON f.oid = t.evtfoid LEFT JOIN pg_roles r ON r.oid = t.evtowner
   UNION ALL
   SELECT 70, 'rights of PUBLIC', 'none', coalesce(string_agg(DISTINCT g.what, ', '), 'none'), count(*) = 0, 'REVOKE ALL … FROM PUBLIC.'
     FROM (SELECT 'schema spine' AS what, coalesce(nspacl, acldefault('n', nspowner)) AS acl FROM spine

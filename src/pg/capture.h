@@ -1,0 +1,42 @@
+// How tables are captured: by four triggers that run spine.capture_change and carry the definition as their arguments, so
+// that it is the table's own, in dumps too.
+#pragma once
+
+#include "pg/pg.h"
+
+extern "C" {
+#include <nodes/pg_list.h>
+#include <utils/rel.h>
+}
+
+namespace spine {
+
+// The first arguments, in this order; columns by name, an empty one is none. After them come, in any number, a prefix with
+// a column's name, and inherited_mark on a table that is captured because of what it inherits from.
+enum CaptureArgument : int {
+  capture_domain,
+  capture_entity_type,
+  capture_entity_id,
+  capture_organization,
+  capture_severity,
+  capture_arguments
+};
+inline constexpr std::string_view exclude_prefix = "exclude ", mask_prefix = "mask ", inherited_mark = "inherited";
+
+// A table that has this trigger is captured.
+inline constexpr char capture_trigger[] = "spine_capture_insert";
+
+// The topmost captured tables that this one inherits from, as a partition or otherwise, or itself.
+List *captured_roots(Oid relid);
+
+// As the payload and messages name it: schema and name, quoted where need be.
+const char *table_name(Oid relid);
+
+// A column of that name; an organization's is a uuid. Raises SP026.
+AttrNumber captured_column(Relation relation, const char *name);
+AttrNumber organization_column(Relation relation, const char *name);
+
+// For _PG_init: refuses the one kind of statement whose changes triggers do not see.
+void watch_merges();
+
+}  // namespace spine
