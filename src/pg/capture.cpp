@@ -5,6 +5,7 @@
 
 #include "pg/emit.h"
 #include "pg/errors.h"
+#include "pg/json.h"
 #include "pg/settings.h"
 
 extern "C" {
@@ -89,14 +90,6 @@ bool is_written_here(Oid type) {
   }
 }
 
-JsonbValue json_text(std::string_view text) {
-  JsonbValue value;
-  value.type = jbvString;
-  value.val.string.val = const_cast<char *>(text.data());
-  value.val.string.len = static_cast<int>(text.size());
-  return value;
-}
-
 JsonbValue json_number(Numeric number) {
   JsonbValue value;
   value.type = jbvNumeric;
@@ -170,11 +163,6 @@ bool same_value(const CapturedColumn &column, Datum before, bool before_null, Da
     if (VARATT_IS_EXTERNAL_ONDISK(b) && VARATT_IS_EXTERNAL_ONDISK(a) && memcmp(b, a, VARSIZE_EXTERNAL(b)) == 0) return true;
   }
   return datum_image_eq(before, after, column.by_value, column.length);
-}
-
-void push_key(JsonbParseState **state, std::string_view name) {
-  JsonbValue key = json_text(name);
-  pushJsonbValue(state, WJB_KEY, &key);
 }
 
 // One statement's changes of one table on their way to events.
@@ -431,20 +419,14 @@ bool Capture::is_same_entity(TupleTableSlot *before, TupleTableSlot *after) {
 void push_row(JsonbParseState **state, std::string_view name, const CapturedColumn *columns, const JsonbValue *values, int count) {
   push_key(state, name);
   pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
-  for (int i = 0; i < count; i++) {
-    push_key(state, columns[i].name);
-    JsonbValue value = values[i];
-    pushJsonbValue(state, WJB_VALUE, &value);
-  }
+  for (int i = 0; i < count; i++) push_member(state, columns[i].name, values[i]);
   pushJsonbValue(state, WJB_END_OBJECT, nullptr);
 }
 
 void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed) {
   JsonbParseState *state = nullptr;
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-  push_key(&state, "table");
-  JsonbValue table = json_text(name_);
-  pushJsonbValue(&state, WJB_VALUE, &table);
+  push_member(&state, "table", json_text(name_));
   for (TupleTableSlot *row : {before, after}) {
     if (row == nullptr) continue;
     for (int i = 0; i < count_; i++) {
@@ -458,11 +440,8 @@ void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot
   if (is_changed != nullptr) {
     push_key(&state, "changed");
     pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
-    for (int i = 0; i < count_; i++) {
-      if (!is_changed[i]) continue;
-      JsonbValue name = json_text(columns_[i].name);
-      pushJsonbValue(&state, WJB_ELEM, &name);
-    }
+    for (int i = 0; i < count_; i++)
+      if (is_changed[i]) push(&state, WJB_ELEM, json_text(columns_[i].name));
     pushJsonbValue(&state, WJB_END_ARRAY, nullptr);
   }
   Jsonb *payload = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));

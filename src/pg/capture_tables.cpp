@@ -216,6 +216,19 @@ const char *requested_arguments(FunctionCallInfo fcinfo, Relation relation) {
   return arguments.data;
 }
 
+// The types of its events, those that are not registered, so that people_os_spine.require_registered_types lets them pass.
+// Whoever has a table captured need not be who may register.
+void register_types(const char *domain, const char *entity_type, const char *table) {
+  OwnersRights rights;
+  rights.begin();
+  run_sql("INSERT INTO spine.event_types (name, description)"
+          " SELECT pg_catalog.concat_ws('.', $1, $2, action), pg_catalog.format('A row of %s was %s', $3, action)"
+          "   FROM pg_catalog.unnest('{created,updated,deleted}'::pg_catalog.text[]) action"
+          "  WHERE NOT EXISTS (SELECT FROM spine.event_types t WHERE t.name = pg_catalog.concat_ws('.', $1, $2, action))",
+          {{TEXTOID, CStringGetTextDatum(domain)}, {TEXTOID, CStringGetTextDatum(entity_type)}, {TEXTOID, CStringGetTextDatum(table)}});
+  rights.end();
+}
+
 // A table is captured with what it inherits from, or not at all.
 void require_one_root(Oid relid, char kind, List *roots) {
   const char *name = table_name(relid);
@@ -349,6 +362,7 @@ PGDLLEXPORT Datum spine_capture_changes(PG_FUNCTION_ARGS) {
   require_capturable(relation);
   const char *arguments = requested_arguments(fcinfo, relation);
   SPI_connect();
+  register_types(text_to_cstring(PG_GETARG_TEXT_PP(1)), text_to_cstring(PG_GETARG_TEXT_PP(2)), table_name(relid));
   create(relid, arguments);
   const char *inherited = psprintf("%s, %s", arguments, quote_literal_cstr(inherited_mark.data()));
   ListCell *cell;

@@ -4,10 +4,7 @@
 #include "core/uuid.h"
 #include "pg/errors.h"
 #include "pg/event_table.h"
-
-extern "C" {
-#include <utils/jsonb.h>
-}
+#include "pg/json.h"
 
 namespace spine {
 
@@ -18,11 +15,7 @@ class JsonObject {
  public:
   JsonObject() { pushJsonbValue(&state_, WJB_BEGIN_OBJECT, nullptr); }
 
-  void text(const char *name, std::string_view value) {
-    key(name);
-    JsonbValue text = string(value);
-    pushJsonbValue(&state_, WJB_VALUE, &text);
-  }
+  void text(const char *name, std::string_view value) { push_member(&state_, name, json_text(value)); }
   void uuid(const char *name, const Uuid &value) {
     char *out = static_cast<char *>(palloc(UUID_LEN * 2 + 4));
     text(name, {out, static_cast<size_t>(write_uuid(out, value) - out)});
@@ -33,28 +26,15 @@ class JsonObject {
   }
   // stored: jsonb without its header, at any address.
   void json(const char *name, Bytes stored) {
-    key(name);
     JsonbValue value;
     value.type = jbvBinary;
     value.val.binary.len = static_cast<int>(stored.size);
     value.val.binary.data = static_cast<JsonbContainer *>(memcpy(palloc(stored.size), stored.data, stored.size));
-    pushJsonbValue(&state_, WJB_VALUE, &value);
+    push_member(&state_, name, value);
   }
   Datum end() { return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state_, WJB_END_OBJECT, nullptr))); }
 
  private:
-  static JsonbValue string(std::string_view value) {
-    JsonbValue text;
-    text.type = jbvString;
-    text.val.string.val = const_cast<char *>(value.data());
-    text.val.string.len = static_cast<int>(value.size());
-    return text;
-  }
-  void key(const char *name) {
-    JsonbValue text = string(name);
-    pushJsonbValue(&state_, WJB_KEY, &text);
-  }
-
   JsonbParseState *state_ = nullptr;
 };
 

@@ -155,7 +155,7 @@ void record(const char *command, const char *object) {
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
   const char *members[][2] = {
       {"command", command}, {"object", object}, {"reason", settings.unguard}, {"statement", statement_text()}};
-  for (const auto &member : members) push_member(&state, member[0], member[1]);
+  for (const auto &member : members) push_member(&state, member[0], json_text(member[1]));
   Jsonb *payload = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
   Relation relation = table_open(events_relid(), AccessShareLock);
   Oid severity = enum_value(event_table(relation)->enum_type[2], "critical");

@@ -86,8 +86,8 @@ struct Payload {
 
   void begin(const char *command) {
     pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-    push_member(&state, "command", command);
-    push_string(&state, WJB_KEY, "objects");
+    push_member(&state, "command", json_text(command));
+    push_key(&state, "objects");
     pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
     // With the brackets, and room for left_out.
     size = size_of("command") + size_of(command) + size_of("objects") + size_of("left_out") + 32;
@@ -107,7 +107,7 @@ struct Payload {
     objects++;
     pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
     for (const auto &member : members)
-      if (member[1] != nullptr) push_member(&state, member[0], member[1]);
+      if (member[1] != nullptr) push_member(&state, member[0], json_text(member[1]));
     pushJsonbValue(&state, WJB_END_OBJECT, nullptr);
   }
 
@@ -124,8 +124,7 @@ struct Payload {
       JsonbValue number;
       number.type = jbvNumeric;
       number.val.numeric = int64_to_numeric(left_out);
-      push_string(&state, WJB_KEY, "left_out");
-      pushJsonbValue(&state, WJB_VALUE, &number);
+      push_member(&state, "left_out", number);
     }
     return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
   }
