@@ -17,6 +17,8 @@ set -eu
 major=${PG_MAJOR:-15}
 pg_config=${PG_CONFIG:-/usr/lib/postgresql/$major/bin/pg_config}
 root=${root:-$(cd "$(dirname "$0")/.." && pwd)}
+# All of it is copied.
+[ -f "$root/people_os_spine.control" ] || { echo "$root is no checkout of people_os_spine: set root" >&2; exit 1; }
 
 as_user() {
   if [ "$(id -u)" -eq 0 ]; then

@@ -26,6 +26,9 @@ CREATE TABLE hr.employee (id uuid PRIMARY KEY, org uuid, name text, salary int, 
 ALTER TABLE hr.employee DROP COLUMN gone;
 SELECT spine.capture_changes('hr.employee', 'hcm', 'employee', 'id', 'org', exclude => '{secret}', mask => '{ssn}', severity => 'medium');
 SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'hr.employee'::regclass ORDER BY tgname;
+-- The types of its events are registered, those that were not.
+SELECT name, description, built_in FROM spine.event_types WHERE name LIKE 'hcm.employee.%' ORDER BY name;
+SET people_os_spine.require_registered_types = on;
 
 -- Each kind of change; what is excluded is absent, what is masked is not seen but counts; nothing where nothing changed.
 BEGIN;

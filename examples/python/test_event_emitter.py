@@ -150,8 +150,6 @@ class EventEmitter(unittest.TestCase):
         self.assertEqual(self.stored(), [])
 
     def test_context(self):
-        if self.admin.execute("SELECT to_regproc('spine.set_context')").fetchone()[0] is None:
-            self.skipTest('this version has no spine.set_context')
         with psycopg.connect() as connection:
             set_context(connection, self.organization, ACTOR, 'system')
             emit_event(connection, 'hcm.employee.created', uuid4())
