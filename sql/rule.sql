@@ -6,12 +6,12 @@ SET client_min_messages = warning;
 SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
 CREATE SCHEMA rule;
 CREATE TABLE rule.employee (id uuid PRIMARY KEY, organization_id uuid, name text, manager uuid REFERENCES rule.employee ON DELETE CASCADE);
-\set o1 '00000000-0000-4000-8000-000000000001'
-\set o2 '00000000-0000-4000-8000-000000000002'
+\set o1 '00000000-0000-4000-8000-0000000c0001'
+\set o2 '00000000-0000-4000-8000-0000000c0002'
 -- Employee number n, and its event in an organization.
 CREATE FUNCTION rule.e(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-4000-8000-0000000001' || lpad(n::text, 2, '0'))::uuid $$;
 CREATE FUNCTION rule.emit(n int, organization int DEFAULT 1, name text DEFAULT 'hcm.employee.updated') RETURNS void LANGUAGE sql
-  AS $$ SELECT spine.emit_event(name, entity_id => rule.e(n), organization_id => ('00000000-0000-4000-8000-00000000000' || organization)::uuid) $$;
+  AS $$ SELECT spine.emit_event(name, entity_id => rule.e(n), organization_id => ('00000000-0000-4000-8000-0000000c000' || organization)::uuid) $$;
 INSERT INTO rule.employee SELECT rule.e(n), :'o1', 'before' FROM generate_series(1, 9) n;
 SELECT spine.require_events('rule.employee', 'id', 'organization_id');
 SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'rule.employee'::regclass AND NOT tgisinternal ORDER BY tgname;
@@ -82,7 +82,7 @@ SELECT count(*) FILTER (WHERE name LIKE 'kept%') AS kept, count(*) FILTER (WHERE
 
 -- COPY, ON CONFLICT, MERGE, cascades, CTEs.
 COPY rule.employee (id, organization_id) FROM stdin;
-00000000-0000-4000-8000-000000000130	00000000-0000-4000-8000-000000000001
+00000000-0000-4000-8000-000000000130	00000000-0000-4000-8000-0000000c0001
 \.
 INSERT INTO rule.employee VALUES (rule.e(1), :'o1', 'x') ON CONFLICT (id) DO NOTHING;
 INSERT INTO rule.employee VALUES (rule.e(1), :'o1', 'z') ON CONFLICT (id) DO UPDATE SET name = 'conflict';
@@ -138,11 +138,11 @@ INSERT INTO rule.setting VALUES ('colour', 1);
 SELECT spine.entity_uuid('platform', 'setting', 'colour');
 -- It is an entity of two organizations, and one's chain is longer.
 SELECT spine.require_events('rule.setting', 'key', 'the org', 'platform', 'setting');
-SELECT count(spine.emit_event('platform.setting.updated', entity_id => spine.entity_uuid('platform', 'setting', 'theme'), organization_id => '00000000-0000-4000-8000-00000000000b')) FROM generate_series(1, 300);
-BEGIN; UPDATE rule.setting SET "the org" = '00000000-0000-4000-8000-00000000000c' WHERE key = 'theme';
-SELECT count(spine.emit_event('platform.setting.updated', entity_id => spine.entity_uuid('platform', 'setting', 'theme'), organization_id => o)) FROM unnest('{00000000-0000-4000-8000-00000000000c, 00000000-0000-4000-8000-00000000000b}'::uuid[]) o; COMMIT;
+SELECT count(spine.emit_event('platform.setting.updated', entity_id => spine.entity_uuid('platform', 'setting', 'theme'), organization_id => '00000000-0000-4000-8000-0000000c000b')) FROM generate_series(1, 300);
+BEGIN; UPDATE rule.setting SET "the org" = '00000000-0000-4000-8000-0000000c000c' WHERE key = 'theme';
+SELECT count(spine.emit_event('platform.setting.updated', entity_id => spine.entity_uuid('platform', 'setting', 'theme'), organization_id => o)) FROM unnest('{00000000-0000-4000-8000-0000000c000c, 00000000-0000-4000-8000-0000000c000b}'::uuid[]) o; COMMIT;
 BEGIN; UPDATE rule.setting SET value = 2 WHERE key = 'theme';
-SELECT count(spine.emit_event('platform.setting.updated', entity_id => spine.entity_uuid('platform', 'setting', 'theme'), organization_id => '00000000-0000-4000-8000-00000000000b')); COMMIT;
+SELECT count(spine.emit_event('platform.setting.updated', entity_id => spine.entity_uuid('platform', 'setting', 'theme'), organization_id => '00000000-0000-4000-8000-0000000c000b')); COMMIT;
 
 -- Partitions, those that come later too; a row that moves between them.
 CREATE TABLE rule.part (id uuid NOT NULL, region int, organization_id uuid) PARTITION BY LIST (region);
@@ -232,7 +232,7 @@ RESET ROLE;
 -- A table that is dropped meanwhile was still changed without an event.
 BEGIN; INSERT INTO rule.loose VALUES (rule.e(2), 1); DROP TABLE rule.loose; COMMIT;
 
-SELECT bool_and(intact) FROM spine.verify_chain();
+SELECT bool_and(intact) FROM spine.verify_chain() WHERE organization_id::text LIKE '%-0000000c____';
 DROP SCHEMA rule CASCADE;
 SELECT spine.revoke_all('rule_writer');
 DROP ROLE rule_writer;
