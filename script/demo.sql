@@ -65,6 +65,26 @@ SELECT spine.emit_event('Employee got a raise', entity_id => :'ADA');
 \set ECHO none
 
 \echo
+\echo '== A table whose changes emit by themselves; the context is the transaction''s'
+\set ECHO queries
+SELECT spine.capture_changes('payout', 'payroll', 'payout', entity_id_column => 'employee', organization_column => 'organization_id');
+BEGIN;
+SELECT spine.set_context(:'ACME', :'ADA');
+UPDATE payout SET amount = 8800 WHERE employee = 'Alan';
+COMMIT;
+SELECT sequence AS seq, event_type, payload -> 'before' ->> 'amount' AS before, payload -> 'after' ->> 'amount' AS after
+  FROM spine.entity_history('payout', spine.entity_uuid('payroll', 'payout', 'Alan'));
+\set ECHO none
+
+\echo
+\echo '== The bank follows the payouts of all organizations, at least once, wherever it stopped'
+\set ECHO queries
+SELECT spine.create_subscription('bank', domains => '{payroll}', entity_types => '{payout}');
+SELECT batch, left((event).organization_id::text, 4) AS org, (event).sequence AS seq, (event).event_type FROM spine.next_batch('bank');
+SELECT spine.acknowledge('bank', batch => 1) AS events;
+\set ECHO none
+
+\echo
 \echo '== No change, for nobody'
 \set ECHO queries
 UPDATE spine.events SET payload = payload || '{"amount": 1}';
