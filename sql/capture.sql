@@ -291,3 +291,4 @@ DROP FOREIGN DATA WRAPPER capture_wrapper;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA spine FROM capture_owner;
 REVOKE ALL ON SCHEMA spine FROM capture_owner;
 DROP ROLE capture_owner, capture_writer;
+DELETE FROM spine.event_types WHERE NOT built_in;
