@@ -203,7 +203,7 @@ relation AS (SELECT objid AS oid FROM member WHERE classid = 'pg_class'::regclas
 item (classid, objid, objsubid) AS (
   SELECT classid, objid, 0 FROM member
    WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.oid = objid AND (t.typrelid <> 0 OR t.typelem <> 0)))
-  UNION SELECT 'pg_class'::regclass, attrelid, attnum FROM pg_attribute JOIN relation ON attrelid = oid WHERE attnum > 0 AND NOT attisdropped
+  UNION SELECT 'pg_class'::regclass, attrelid, attnum FROM pg_attribute JOIN relation r ON attrelid = r.oid JOIN pg_class c ON c.oid = r.oid WHERE attnum > 0 AND NOT attisdropped AND relkind <> 'S'
   UNION SELECT 'pg_trigger'::regclass, t.oid, 0 FROM pg_trigger t JOIN relation r ON tgrelid = r.oid WHERE NOT tgisinternal
   UNION SELECT 'pg_constraint'::regclass, c.oid, 0 FROM pg_constraint c JOIN relation r ON conrelid = r.oid WHERE contype <> 'n'
   UNION SELECT 'pg_class'::regclass, indexrelid, 0 FROM pg_index JOIN relation r ON indrelid = r.oid

@@ -472,7 +472,7 @@ foreach my $how ([ 'plain', '-Fp' ], [ 'custom', '-Fc' ])
 	$node->safe_psql($name, "ALTER DATABASE $name SET people_os_spine.environment = 'test'");
 	is(join(' ', map { sqlstate($node, $name, $emit->($orgs[$_]), role => 'app_a') } 0, 1), ' 42501', "$name: on emitting too");
 }
-my $tables = $node->safe_psql('sound', q(SELECT string_agg(format('ALTER TABLE %s OWNER TO keeper;', oid::regclass), '') FROM pg_class WHERE relnamespace = 'spine'::regnamespace AND relkind = 'r'));
+my $tables = $node->safe_psql('sound', q(SELECT string_agg(format('ALTER TABLE %s OWNER TO keeper;', oid::regclass), '') FROM pg_class WHERE relnamespace = 'spine'::regnamespace AND relkind IN ('r', 'S')));
 $node->safe_psql('sound', GUARDS_OFF . $tables . GUARDS_ON . 'GRANT USAGE ON SCHEMA spine TO keeper');
 $node->command_ok([ 'pg_dump', @connect, '-U', 'keeper', '-f', "$dir/keeper.sql", 'sound' ], 'an owner dumps');
 is(scalar(my @rows = slurp_file("$dir/keeper.sql") =~ /\ta\.b\.c\t/g), 3, 'every event');

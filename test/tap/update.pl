@@ -47,6 +47,7 @@ my %differences = (
 	'the schema\'s rights' => [ 'GRANT USAGE ON SCHEMA spine TO PUBLIC', 'REVOKE USAGE ON SCHEMA spine FROM PUBLIC' ],
 	'a label'        => [ q(ALTER TYPE spine.environment RENAME VALUE 'stage' TO 'staging'), q(ALTER TYPE spine.environment RENAME VALUE 'staging' TO 'stage') ],
 	'a view'         => [ 'DROP VIEW spine.verify_progress; CREATE VIEW spine.verify_progress AS SELECT pid FROM spine.read_verify_progress()', undef ],
+	'a sequence'     => [ 'ALTER SEQUENCE spine.subscription_batch INCREMENT 2', 'ALTER SEQUENCE spine.subscription_batch INCREMENT 1' ],
 	'what is dumped' => [ q(SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', 'WHERE false')), q(SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', '')) ],
 	'an event trigger\'s state' => [ 'ALTER EVENT TRIGGER people_os_spine_guard ENABLE', 'ALTER EVENT TRIGGER people_os_spine_guard ENABLE ALWAYS' ],
 	'nothing'        => [ 'SELECT 1', 'SELECT 1' ]);
@@ -86,6 +87,8 @@ WITH member AS (
     LATERAL (VALUES ('place', (SELECT count(*) FROM pg_attribute b WHERE b.attrelid = r.oid AND b.attnum BETWEEN 1 AND pg_attribute.attnum AND NOT b.attisdropped)::text), ('type', format_type(atttypid, atttypmod)),
             ('not null', attnotnull::text), ('default', pg_get_expr(adbin, adrelid)), ('collation', attcollation::regcollation::text), ('storage', concat(attstorage, attcompression)),
             ('generated', concat(attgenerated, attidentity)), ('rights', attacl::text), ('options', (SELECT string_agg(o, ' ') FROM unnest(attoptions) o WHERE o NOT LIKE 'pg_attver=%')), ('missing value', attmissingval::text)) p
+  UNION ALL SELECT 'pg_class'::regclass, seqrelid, 0, p.* FROM relation r JOIN pg_sequence ON seqrelid = r.oid,
+    LATERAL (VALUES ('sequence', concat_ws(' ', seqtypid::regtype, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle))) p
   UNION ALL SELECT 'pg_class'::regclass, indexrelid, 0, p.* FROM relation r JOIN pg_index ON indrelid = r.oid JOIN pg_class i ON i.oid = indexrelid,
     LATERAL (VALUES ('definition', pg_get_indexdef(indexrelid)), ('state', concat_ws(' ', indisvalid, indisready, indislive, indimmediate, indisreplident, indisclustered)), ('options', i.reloptions::text)) p
   UNION ALL SELECT 'pg_constraint'::regclass, k.oid, 0, p.* FROM relation r JOIN pg_constraint k ON conrelid = r.oid, LATERAL (VALUES ('definition', pg_get_constraintdef(k.oid)), ('validated', convalidated::text)) p
@@ -116,7 +119,7 @@ SQL
 my $unknown = <<'SQL';
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend LEFT JOIN pg_class c ON classid = 'pg_class'::regclass AND objid = c.oid
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'people_os_spine')
-   AND NOT (classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_event_trigger'::regclass, 'pg_namespace'::regclass) OR coalesce(c.relkind IN ('r', 'v'), false))
+   AND NOT (classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_event_trigger'::regclass, 'pg_namespace'::regclass) OR coalesce(c.relkind IN ('r', 'v', 'S'), false))
 SQL
 
 # Lines of the extension after these statements, which are undone again.
