@@ -200,7 +200,8 @@ ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER note_row_change;
 COMMENT ON TRIGGER note_change ON spine.role_bindings IS 'Has sessions forget what they know of the table';
 COMMENT ON TRIGGER note_row_change ON spine.role_bindings IS 'Does so where only row triggers fire';
 
-SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', '');
+-- Not those of a dropped role, whose number may be another's where they are restored.
+SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = role)');
 
 CREATE FUNCTION spine.may_read_support(internal) RETURNS internal
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'spine_may_read_support';
@@ -450,9 +451,12 @@ COMMENT ON INDEX spine.subscription_batches_pkey IS 'Finds a batch, and the outs
 CREATE SEQUENCE spine.subscription_batch;
 COMMENT ON SEQUENCE spine.subscription_batch IS 'Numbers batches, those of all subscriptions; some are never given out';
 
-SELECT pg_catalog.pg_extension_config_dump('spine.subscriptions', '');
-SELECT pg_catalog.pg_extension_config_dump('spine.subscription_positions', '');
-SELECT pg_catalog.pg_extension_config_dump('spine.subscription_batches', '');
+-- Not those of a dropped role, whose number may be another's where they are restored.
+SELECT pg_catalog.pg_extension_config_dump('spine.subscriptions', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = owner)');
+SELECT pg_catalog.pg_extension_config_dump('spine.subscription_positions',
+  'WHERE subscription IN (SELECT s.name FROM spine.subscriptions s JOIN pg_catalog.pg_roles r ON r.oid = s.owner)');
+SELECT pg_catalog.pg_extension_config_dump('spine.subscription_batches',
+  'WHERE subscription IN (SELECT s.name FROM spine.subscriptions s JOIN pg_catalog.pg_roles r ON r.oid = s.owner)');
 SELECT pg_catalog.pg_extension_config_dump('spine.subscription_batch', '');
 
 CREATE FUNCTION spine.create_subscription(

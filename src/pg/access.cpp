@@ -10,6 +10,7 @@
 #include "pg/settings.h"
 
 extern "C" {
+#include <access/parallel.h>
 #include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_authid.h>
@@ -214,10 +215,11 @@ void on_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 }
 
 // auto_explain instruments queries too, but writes what it learns to the server's log. It cannot have come before this
-// hook in the very statement that loaded the library.
+// hook in the very statement that loaded the library. A worker has the timestamp of its leader, who has judged the plan.
 bool is_explained(const QueryDesc *query, int flags) {
   if (flags & EXEC_FLAG_EXPLAIN_ONLY) return true;
-  return query->instrument_options != 0 && (explaining > 0 || GetCurrentStatementStartTimestamp() == loaded_in);
+  return query->instrument_options != 0 && !IsParallelWorker() &&
+         (explaining > 0 || GetCurrentStatementStartTimestamp() == loaded_in);
 }
 
 void on_executor_start(QueryDesc *query, int flags) {

@@ -156,11 +156,20 @@ struct Subscription {
   FmgrInfo at_least;
   Datum redeliver_after;
 
-  // Locks it first. Raises SP029, 42501.
+  // Raises SP029, 42501.
   void open(const char *its_name, LOCKMODE mode, Oid role) {
     name = its_name;
+    // Whoever may not consume it shall not keep others waiting for it.
+    look_up(role, "");
     lock_subscription(name, mode);
-    if (run_sql(columns_of_subscription, {text_argument(name)}) == 0)
+    // A snapshot from before it was dropped shows it still: locking the row says so.
+    look_up(role, IsolationUsesXactSnapshot() ? " FOR KEY SHARE" : "");
+    read(0, 2);
+  }
+
+  // Finds its row, and checks the role's right to it.
+  void look_up(Oid role, const char *row_lock) const {
+    if (run_sql(psprintf("%s%s", columns_of_subscription, row_lock), {text_argument(name)}) == 0)
       report_unknown(psprintf("there is no subscription \"%s\"", clipped(name)));
     Oid owner = DatumGetObjectId(field(0, 1));
     if (!has_privs_of_role(role, owner)) {
@@ -170,7 +179,6 @@ struct Subscription {
                       owner_name != nullptr ? errhint("Its owner's members may: GRANT %s TO it.", quote_identifier(owner_name))
                                             : errhint("Its owner was dropped: a superuser may.")));
     }
-    read(0, 2);
   }
 
   // From a row of the last statement.
@@ -242,6 +250,13 @@ struct Visited {
     return list.array();
   }
 };
+
+// NULL: all.
+SqlArgument array_of(const Organizations &organizations) {
+  Visited visited;
+  visited.restrict_to(organizations, Elements());
+  return {UUIDARRAYOID, visited.all ? static_cast<Datum>(0) : visited.array(), visited.all};
+}
 
 // Where a scan has come to: the organization of its event.
 Uuid organization_at(const ChainScan &scan) {
@@ -374,6 +389,8 @@ void walk(const char *subscription, const Visited &visited, ChainScan *scan, con
 struct Turn {
   uint64 key;
   Uuid organization;
+  int64 late;  // the batch that was given again; 0: none
+  TimestampTz late_since;  // when it was taken before
 };
 Turn turns[16];
 
@@ -385,6 +402,7 @@ Turn *turn_of(const char *name) {
     bool found = run_sql("SELECT organization_id FROM spine.subscription_positions WHERE subscription = $1 ORDER BY pg_catalog.random() LIMIT 1",
                          {text_argument(name)}) > 0;
     turn->organization = found ? uuid_of(field(0, 1)) : last_uuid;
+    turn->late = 0;
     turn->key = key;
   }
   return turn;
@@ -399,23 +417,29 @@ class Batch {
     subscription_ = subscription;
     scan_ = scan;
     row_memory_ = AllocSetContextCreate(CurrentMemoryContext, "event of a batch", ALLOCSET_DEFAULT_SIZES);
-    events_ = 0;
+    turn_ = turn_of(subscription->name);
+    events_ = read_ = 0;
   }
 
   // The one that was to be acknowledged long ago, whole, under a new number. False: there is none.
   bool give_again(const char *taker, const Visited &visited) {
     constexpr const char *take =
-        "WITH late AS (SELECT batch FROM spine.subscription_batches WHERE subscription = $1"
-        " AND pg_catalog.clock_timestamp() - taken_at > $2 AND ($3 IS NULL OR organizations <@ $3)"
+        "WITH late AS (SELECT batch, taken_at FROM spine.subscription_batches WHERE subscription = $1"
+        " AND pg_catalog.clock_timestamp() - taken_at > $2 AND ($3 IS NULL OR organizations <@ $3) AND (batch, taken_at) <> ($5, $6)"
         " ORDER BY batch LIMIT 1 FOR UPDATE SKIP LOCKED)"
         " UPDATE spine.subscription_batches b SET batch = pg_catalog.nextval('spine.subscription_batch'), previous_batch = b.batch,"
         " delivery = b.delivery + 1, taken_by = $4, taken_at = pg_catalog.clock_timestamp()"
         " FROM late WHERE b.subscription = $1 AND b.batch = late.batch"
-        " RETURNING b.batch, b.delivery, b.organizations, b.first_sequences, b.last_sequences";
+        " RETURNING b.batch, b.delivery, b.organizations, b.first_sequences, b.last_sequences, b.previous_batch, late.taken_at";
     bool all = visited.all;
+    // One whose work fails is late again once that is rolled back: others have their turn in between.
+    int64 had = turn_->late;
+    turn_->late = 0;
     if (run_sql(take, {text_argument(subscription_->name), {INTERVALOID, subscription_->redeliver_after},
-                       {UUIDARRAYOID, all ? static_cast<Datum>(0) : visited.array(), all}, text_argument(taker)}) == 0)
+                       {UUIDARRAYOID, all ? static_cast<Datum>(0) : visited.array(), all}, text_argument(taker), {INT8OID, Int64GetDatum(had)}, {TIMESTAMPTZOID, TimestampTzGetDatum(turn_->late_since)}}) == 0)
       return false;
+    turn_->late = DatumGetInt64(field(0, 6));
+    turn_->late_since = DatumGetTimestampTz(field(0, 7));
     number_ = DatumGetInt64(field(0, 1));
     delivery_ = DatumGetInt32(field(0, 2));
     Elements organizations;
@@ -446,9 +470,8 @@ class Batch {
     pass.prepare("UPDATE spine.subscription_positions SET sequence = $3 WHERE subscription = $1 AND organization_id = $2 AND sequence < $3",
                  {TEXTOID, UUIDOID, INT8OID});
     Growing organizations{UUIDOID}, firsts{INT8OID}, lasts{INT8OID};
-    Turn *turn = turn_of(name);
     delivery_ = 1;
-    walk(name, visited, scan_, turn->organization, [&](const Uuid &organization, int64 position, bool is_known) {
+    walk(name, visited, scan_, turn_->organization, [&](const Uuid &organization, int64 position, bool is_known) {
       Datum id = uuid_datum(organization);
       // While it is ours to add positions, nobody else's can be in the way.
       if (!is_known) {
@@ -457,7 +480,8 @@ class Batch {
       }
       bool is_ours = false;
       int64 first = 0, last = 0, seen = position;
-      for (bool more = true; more && events_ < most;) {
+      for (bool more = true; more && events_ < most && read_ < most_read;) {
+        read_++;
         if (matches()) {
           if (!is_ours) {
             if (lock.run({subscription, id}) == 0) return true;  // another consumer's
@@ -490,8 +514,9 @@ class Batch {
         lasts.add(Int64GetDatum(last));
       }
       pfree(DatumGetPointer(id));
-      if (events_ == most) turn->organization = organization;
-      return events_ < most;
+      if (events_ < most && read_ < most_read) return true;
+      turn_->organization = organization;
+      return false;
     });
     if (events_ > 0)
       run_sql("INSERT INTO spine.subscription_batches (subscription, batch, organizations, first_sequences, last_sequences, events, taken_by, taken_at,"
@@ -519,13 +544,18 @@ class Batch {
     MemoryContextReset(row_memory_);
   }
 
+  // So that a call ends, and what it passed over is kept, where hardly an event passes the filters.
+  static constexpr int64 most_read = 1000000;
+
   ReturnSetInfo *result_;
   Subscription *subscription_;
   ChainScan *scan_;
+  Turn *turn_;
   MemoryContext row_memory_;
   int64 number_;
   int32 delivery_;
   int64 events_;
+  int64 read_;
 };
 
 // Making --------------------------------------------------------------------------------------------------------------
@@ -609,6 +639,11 @@ PGDLLEXPORT Datum spine_create_subscription(PG_FUNCTION_ARGS) {
   OwnersRights rights;
   rights.begin();
   SPI_connect();
+  auto report_taken = [&] {
+    report_bad(psprintf("subscription \"%s\" exists already", clipped(name)), "Take another name, or spine.drop_subscription it.");
+  };
+  // Before it is locked, for those that consume it would wait.
+  if (run_sql(columns_of_subscription, {text_argument(name)}) > 0) report_taken();
   lock_subscription(name, ExclusiveLock);
   Relation relation = table_open(events_relid(), AccessShareLock);
   Oid severity = event_table(relation)->enum_type[2];
@@ -620,7 +655,7 @@ PGDLLEXPORT Datum spine_create_subscription(PG_FUNCTION_ARGS) {
               " redeliver_after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
               {text_argument(name), {REGROLEOID, ObjectIdGetDatum(role)}, given(1, UUIDARRAYOID), given(2, TEXTARRAYOID), given(3, TEXTARRAYOID),
                given(4, TEXTARRAYOID), given(5, UUIDARRAYOID), given(6, severity), given(8, INTERVALOID)}) == 0)
-    report_bad(psprintf("subscription \"%s\" exists already", clipped(name)), "Take another name, or spine.drop_subscription it.");
+    report_taken();
   Elements organizations;
   if (!PG_ARGISNULL(1)) organizations.take(PG_GETARG_DATUM(1), UUIDOID);
   add_positions(name, organizations, !PG_ARGISNULL(7) && PG_GETARG_BOOL(7));
@@ -666,16 +701,19 @@ PGDLLEXPORT Datum spine_acknowledge(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_SPINE_BATCH_NOT_HELD), errmsg("the batch is null"),
                     errhint("Pass the number that spine.next_batch gave.")));
   SqlArgument number = {INT8OID, PG_GETARG_DATUM(1)};
+  Organizations readable = require_reading(events_relid());
   Oid role = GetUserId();
   OwnersRights rights;
   rights.begin();
   SPI_connect();
   Subscription subscription;
   subscription.open(name, ShareLock, role);
-  SqlArgument its_name = text_argument(name);
-  if (run_sql("DELETE FROM spine.subscription_batches WHERE subscription = $1 AND batch = $2 RETURNING events", {its_name, number}) == 0) {
-    if (run_sql("SELECT batch, taken_by, taken_at::text FROM spine.subscription_batches WHERE subscription = $1 AND previous_batch = $2",
-                {its_name, number}) > 0)
+  SqlArgument its_name = text_argument(name), may_read = array_of(readable);
+  if (run_sql("DELETE FROM spine.subscription_batches WHERE subscription = $1 AND batch = $2 AND ($3 IS NULL OR organizations <@ $3) RETURNING events",
+              {its_name, number, may_read}) == 0) {
+    if (run_sql("SELECT batch, taken_by, taken_at::text FROM spine.subscription_batches WHERE subscription = $1 AND previous_batch = $2"
+                " AND ($3 IS NULL OR organizations <@ $3)",
+                {its_name, number, may_read}) > 0)
       ereport(ERROR, (errcode(ERRCODE_SPINE_BATCH_NOT_HELD),
                       errmsg("batch " INT64_FORMAT " of subscription \"%s\" was given again, as batch %s to role \"%s\" at %s", PG_GETARG_INT64(1),
                              clipped(name), SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
@@ -725,8 +763,9 @@ PGDLLEXPORT Datum spine_read_subscriptions(PG_FUNCTION_ARGS) {
       "SELECT s.organizations, s.domains, s.event_types, s.entity_types, s.actors, s.minimum_severity, s.redeliver_after, s.created_at, s.name, s.owner,"
       " b.outstanding, b.oldest, b.redeliveries FROM spine.subscriptions s"
       " LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS outstanding, pg_catalog.min(taken_at) AS oldest,"
-      " coalesce(pg_catalog.sum(delivery - 1), 0)::bigint AS redeliveries FROM spine.subscription_batches WHERE subscription = s.name) b ON true"
-      " ORDER BY s.name");
+      " coalesce(pg_catalog.sum(delivery - 1), 0)::bigint AS redeliveries FROM spine.subscription_batches WHERE subscription = s.name"
+      " AND ($1 IS NULL OR organizations <@ $1)) b ON true ORDER BY s.name",
+      {array_of(readable)});
   SPITupleTable *rows = SPI_tuptable;
   ChainScan scan;
   scan.begin();

@@ -63,6 +63,35 @@ is($node->safe_psql('postgres', 'SELECT events FROM spine.subscription_batches O
 $node->safe_psql('postgres', "SELECT spine.acknowledge('s', max(batch)) FROM spine.subscription_batches");
 is(take($node, 's'), '', 'nothing is left');
 
+# One that may not consume it keeps nobody waiting who may.
+$node->safe_psql('postgres', "CREATE ROLE stranger LOGIN; SELECT spine.grant_reader('stranger')");
+$session = $node->background_psql('postgres');
+$session->query_until(qr/done/, "BEGIN; SELECT count(*) FROM spine.next_batch('short'); SELECT 'done';\n");
+is_refused($node, 'postgres', "SET lock_timeout = '2s'; SELECT spine.drop_subscription('short')", '42501', 'no wait for a stranger who would drop it', role => 'stranger');
+is_refused($node, 'postgres', "SET lock_timeout = '2s'; SELECT spine.create_subscription('short')", 'SP031', 'nor for one who would make it', role => 'stranger');
+$session->query_safe('ROLLBACK');
+$session->quit;
+
+# A consumer that commits with its work, and whose work on a late batch fails each time, gets on with the others.
+$node->safe_psql('postgres', "SELECT spine.create_subscription('stuck', ARRAY['$one', '$two']::uuid[])");
+is(take($node, 'stuck', 2) =~ s/\d:/o:/gr, '1|o:1 o:2', 'a batch that will be late');
+$node->safe_psql('postgres', "UPDATE spine.subscription_batches SET taken_at = taken_at - interval '1 hour' WHERE subscription = 'stuck'");
+my $failing = "BEGIN; SELECT max(delivery), count(*) FROM spine.next_batch('stuck'); ROLLBACK;";
+is($node->safe_psql('postgres', "$failing $failing $failing"), "2|2\n1|6\n2|2", 'comes again, then what follows it, then it again');
+
+# Who may not read all of a batch does not acknowledge it, and does not see that it is there.
+$node->safe_psql('postgres', "CREATE ROLE partial LOGIN; SELECT spine.grant_reader('partial', ARRAY['$three']::uuid[]); UPDATE spine.subscriptions SET owner = 'partial' WHERE name = 'stuck'");
+is_refused($node, 'postgres', "SELECT spine.acknowledge('stuck', @{[ newest($node, 'stuck') ]})", 'SP030', 'others\' batch is as if it were not there', role => 'partial');
+is($node->safe_psql('postgres', "SELECT batches_outstanding FROM spine.subscription_lag WHERE name = 'stuck'", connstr => "$connect user=partial"), 0, 'in what is told of it too');
+is($node->safe_psql('postgres', "SELECT batches_outstanding FROM spine.subscription_lag WHERE name = 'stuck'"), 1, 'and is there');
+$node->safe_psql('postgres', "SELECT spine.acknowledge('stuck', @{[ newest($node, 'stuck') ]})");
+
+# A dropped role's are not dumped: its number may be another's there.
+$node->safe_psql('postgres', "SELECT spine.drop_subscription('stuck'); CREATE ROLE gone; SELECT spine.grant_reader('gone'); SET ROLE gone; SELECT spine.create_subscription('orphan'); RESET ROLE;
+	REVOKE ALL ON ALL TABLES IN SCHEMA spine FROM gone; REVOKE ALL ON ALL FUNCTIONS IN SCHEMA spine FROM gone; REVOKE ALL ON SCHEMA spine FROM gone; REVOKE ALL ON TYPE spine.actor_type, spine.environment, spine.severity FROM gone;
+	DROP ROLE gone; SELECT spine.revoke_all('stranger'), spine.revoke_all('partial'); DROP ROLE stranger, partial");
+is($node->safe_psql('postgres', "SELECT count(*) FROM spine.subscription_positions WHERE subscription = 'orphan'"), 3, 'a subscription whose owner is gone');
+
 # A dump, into a cluster whose transactions have smaller numbers.
 emit_chain($node, 1, $one);
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';
@@ -72,6 +101,9 @@ $younger->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
 $younger->start;
 $younger->safe_psql('postgres', 'CREATE ROLE keeper LOGIN');
 $younger->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $younger->connstr('postgres'), '-f', $dump ], 'restored');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.subscriptions s FULL JOIN spine.role_bindings b ON false WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid IN (s.owner, b.role))'), 2, 'there are a subscription and a binding of nobody');
+is($younger->safe_psql('postgres', "SELECT (SELECT count(*) FROM spine.subscriptions WHERE name = 'orphan'), (SELECT count(*) FROM spine.subscription_positions WHERE subscription = 'orphan'), (SELECT count(*) FROM spine.role_bindings)"), '0|0|1', 'which are not restored');
+$node->safe_psql('postgres', "SELECT spine.drop_subscription('orphan'); DELETE FROM spine.role_bindings b WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = b.role)");
 foreach my $table ('spine.subscriptions', 'spine.subscription_positions', 'spine.subscription_batches', 'spine.subscription_batch')
 {
 	my $rows = "SELECT t FROM $table t ORDER BY t::text COLLATE \"C\"";

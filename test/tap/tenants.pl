@@ -301,7 +301,7 @@ like($as->($_, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) $of_other"
 like($as->('auditor', "SET people_os_spine.organization_id = '$orgs[0]'; EXPLAIN $of_other"), qr/Scan/, 'an auditor with the setting too');
 is($as->('readers', "SET people_os_spine.organization_id = '$orgs[0]'; EXPLAIN $of_other"), '42501', 'a reader of all with the setting not');
 
-# auto_explain instruments every query, and tells nobody but the log.
+# auto_explain instruments every query, and tells the log; and who asks to be told what is logged, as docs/security.md says.
 $node->safe_psql('postgres', "ALTER ROLE reader_a SET $_") foreach q(session_preload_libraries = 'auto_explain'), 'auto_explain.log_min_duration = 0',
   'auto_explain.log_analyze = on', 'auto_explain.log_nested_statements = on';
 my $from = -s $node->logfile;

@@ -48,7 +48,7 @@ my %differences = (
 	'a label'        => [ q(ALTER TYPE spine.environment RENAME VALUE 'stage' TO 'staging'), q(ALTER TYPE spine.environment RENAME VALUE 'staging' TO 'stage') ],
 	'a view'         => [ 'DROP VIEW spine.verify_progress; CREATE VIEW spine.verify_progress AS SELECT pid FROM spine.read_verify_progress()', undef ],
 	'a sequence'     => [ 'ALTER SEQUENCE spine.subscription_batch INCREMENT 2', 'ALTER SEQUENCE spine.subscription_batch INCREMENT 1' ],
-	'what is dumped' => [ q(SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', 'WHERE false')), q(SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', '')) ],
+	'what is dumped' => [ q(SELECT pg_catalog.pg_extension_config_dump('spine.verifications', 'WHERE false')), q(SELECT pg_catalog.pg_extension_config_dump('spine.verifications', '')) ],
 	'an event trigger\'s state' => [ 'ALTER EVENT TRIGGER people_os_spine_guard ENABLE', 'ALTER EVENT TRIGGER people_os_spine_guard ENABLE ALWAYS' ],
 	'nothing'        => [ 'SELECT 1', 'SELECT 1' ]);
 my $node = PostgreSQL::Test::Cluster->new('update', install_path => $copy{bindir} =~ s{/bin$}{}r);
