@@ -307,6 +307,8 @@ $node->safe_psql('postgres', "ALTER ROLE reader_a SET $_") foreach q(session_pre
 my $from = -s $node->logfile;
 is($as->('reader_a', 'SELECT count(*) FROM spine.events; SELECT count(*) FROM spine.events'), $events{ $orgs[0] } + $events{ $orgs[2] } . "\n" . ($events{ $orgs[0] } + $events{ $orgs[2] }), 'queries work under auto_explain');
 like(slurp_file($node->logfile, $from), qr/Rows Removed by Filter/, 'which says in the log what there was');
+is($as->('reader_a', 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM spine.events'), $events{ $orgs[0] } + $events{ $orgs[2] },
+	'with parallel workers too');
 is($as->('reader_a', $explains{$_}), '42501', "no plan under auto_explain: $_") foreach 'plain', 'analyze', 'in PL/pgSQL';
 $node->safe_psql('postgres', "ALTER ROLE reader_a RESET ALL");
 my $loads = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; SET auto_explain.log_nested_statements = on; SET ROLE reader_a; ";
