@@ -86,7 +86,7 @@ $node->safe_psql('postgres', q{
   SELECT spine.require_events('site', 'id');
   CREATE TABLE parts (LIKE spine.events, PRIMARY KEY (id, severity)) PARTITION BY LIST (severity);
   CREATE TABLE parts_low PARTITION OF parts FOR VALUES IN ('low');
-  CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
+  CREATE TABLE parts_rest PARTITION OF parts FOR VALUES IN ('medium', 'high', 'critical');
   CREATE UNIQUE INDEX ON parts_low (organization_id, sequence);
   CREATE UNIQUE INDEX ON parts_rest (organization_id, sequence);
   CREATE TRIGGER zz_chain_event BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
