@@ -221,6 +221,8 @@ UPDATE rule.doc SET organization_id = :'o2';
 SELECT organization_id, event_type, payload -> 'changed' AS changed FROM spine.events WHERE entity_type = 'doc' ORDER BY organization_id, sequence;
 ALTER TABLE rule.doc DISABLE TRIGGER spine_capture_update;
 UPDATE rule.doc SET seen = 3;
+ALTER TABLE rule.doc ENABLE REPLICA TRIGGER spine_capture_update;
+UPDATE rule.doc SET seen = 3;
 RESET people_os_spine.organization_id;
 DELETE FROM spine.event_types WHERE name LIKE 'hcm.kind.%' OR name LIKE 'hcm.doc.%';
 

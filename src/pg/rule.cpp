@@ -191,7 +191,8 @@ const bool *columns_left_out(MemoryContext kept, Relation relation, const Defini
   const TriggerDesc *triggers = relation->trigdesc;
   for (int i = 0; i < triggers->numtriggers; i++) {
     const Trigger &trigger = triggers->triggers[i];
-    if (!TRIGGER_FOR_UPDATE(trigger.tgtype) || trigger.tgenabled == TRIGGER_DISABLED) continue;
+    bool fires = trigger.tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger.tgenabled == TRIGGER_FIRES_ALWAYS;
+    if (!fires || !TRIGGER_FOR_UPDATE(trigger.tgtype)) continue;
     const char *function = get_func_name(trigger.tgfoid);
     if (function == nullptr || strcmp(function, "capture_change") != 0 ||
         get_func_namespace(trigger.tgfoid) != get_namespace_oid("spine", true))
