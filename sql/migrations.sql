@@ -71,6 +71,23 @@ CREATE TABLE mig.two (a int, b int, c int);
 BEGIN; ALTER TABLE mig.two DROP COLUMN a; ALTER TABLE mig.two DROP COLUMN b; ALTER TABLE mig.two RENAME c TO d; COMMIT;
 DO $$ BEGIN FOR i IN 1 .. 3 LOOP EXECUTE 'ALTER TABLE mig.two ADD COLUMN e int'; EXECUTE 'ALTER TABLE mig.two DROP COLUMN e'; END LOOP; END $$;
 SELECT * FROM mig.new();
+-- What others' event triggers drop meanwhile is an event of its own, before or after that of the statement, which has one.
+CREATE TABLE mig.outer (a int, b int, c int);
+CREATE FUNCTION mig.drop_more() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF tg_tag = 'ALTER TABLE' THEN
+    DROP VIEW IF EXISTS mig.inner1;
+    BEGIN DROP VIEW IF EXISTS mig.inner2; RAISE 'no'; EXCEPTION WHEN raise_exception THEN NULL; END;
+  END IF; END $$;
+CREATE EVENT TRIGGER zz_mig_late ON sql_drop EXECUTE FUNCTION mig.drop_more();
+CREATE VIEW mig.inner1 AS SELECT 1 AS one;
+CREATE VIEW mig.inner2 AS SELECT 1 AS one;
+BEGIN; ALTER TABLE mig.outer DROP COLUMN a; ALTER TABLE mig.outer DROP COLUMN b; COMMIT;
+DROP EVENT TRIGGER zz_mig_late;
+CREATE EVENT TRIGGER mig_early ON sql_drop EXECUTE FUNCTION mig.drop_more();
+CREATE VIEW mig.inner1 AS SELECT 1 AS one;
+ALTER TABLE mig.outer DROP COLUMN c;
+DROP EVENT TRIGGER mig_early;
+SELECT * FROM mig.new();
 -- What is rolled back was no migration.
 BEGIN; CREATE TABLE mig.undone (id int); SAVEPOINT a; DROP TABLE mig.undone; ROLLBACK TO a; ROLLBACK;
 BEGIN; CREATE TABLE mig.done (id int); SAVEPOINT a; ALTER TABLE mig.done DROP COLUMN id; ROLLBACK TO a; ALTER TABLE mig.done ADD COLUMN x int; COMMIT;

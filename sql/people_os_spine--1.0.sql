@@ -1027,7 +1027,8 @@ CREATE FUNCTION spine.stop_requiring_events("table" regclass) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'spine_stop_requiring_events';
 COMMENT ON FUNCTION spine.stop_requiring_events(regclass) IS
-  'Undoes spine.require_events. Runs with the caller''s rights. Raises SP026 where the table is not held, 22004, 42501';
+  'Undoes spine.require_events; on a partition that was detached, what it left there. Runs with the caller''s rights. Raises '
+  'SP026 where the table is not held, 22004, 42501';
 
 -- Migrations --------------------------------------------------------------------------------------------------------
 

@@ -164,6 +164,68 @@ SELECT spine.stop_requiring_events('rule.part');
 SELECT count(*) AS triggers FROM pg_trigger WHERE tgrelid IN ('rule.part'::regclass, 'rule.part1'::regclass, 'rule.part2'::regclass);
 TRUNCATE rule.part;
 
+-- A partition that was detached keeps the trigger of TRUNCATE, wherever it is attached then.
+CREATE TABLE rule.area (id uuid NOT NULL, region int) PARTITION BY LIST (region);
+CREATE TABLE rule.area1 PARTITION OF rule.area FOR VALUES IN (1);
+CREATE TABLE rule.area2 PARTITION OF rule.area FOR VALUES IN (2);
+SELECT spine.require_events('rule.area', 'id');
+ALTER TABLE rule.area DETACH PARTITION rule.area1;
+ALTER TABLE rule.area DETACH PARTITION rule.area2;
+INSERT INTO rule.area1 VALUES (rule.e(50), 1);
+TRUNCATE rule.area1;
+SELECT spine.stop_requiring_events('rule.area1');
+TRUNCATE rule.area1;
+SELECT spine.stop_requiring_events('rule.area1');
+CREATE TABLE rule.elsewhere (LIKE rule.area) PARTITION BY LIST (region);
+ALTER TABLE rule.elsewhere ATTACH PARTITION rule.area2 FOR VALUES IN (2);
+SELECT spine.stop_requiring_events('rule.area2');
+TRUNCATE rule.area2;
+SELECT spine.stop_requiring_events('rule.area');
+
+-- With capture: both name the entity alike whatever the id's type, in every session, and see the same changes.
+SET people_os_spine.organization_id = :'o1';
+DO $$ DECLARE type text; n int := 0; BEGIN
+  FOREACH type IN ARRAY '{char(10), boolean, date, timestamptz, interval, float4, bytea, inet, regclass, varchar, bigint}'::text[] LOOP
+    n := n + 1;
+    EXECUTE format('CREATE TABLE rule.of%s (id %s)', n, type);
+    PERFORM spine.capture_changes(format('rule.of%s', n)::regclass, 'hcm', 'kind', 'id'), spine.require_events(format('rule.of%s', n)::regclass, 'id', NULL, 'hcm', 'kind');
+  END LOOP; END $$;
+BEGIN;
+SET LOCAL DateStyle = 'German'; SET LOCAL TimeZone = 'Asia/Tokyo'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL bytea_output = 'escape';
+SET LOCAL extra_float_digits = -3; SET LOCAL search_path = rule, pg_catalog; SET LOCAL quote_all_identifiers = on;
+INSERT INTO rule.of1 VALUES ('abc'); INSERT INTO rule.of2 VALUES (true); INSERT INTO rule.of3 VALUES ('2020-01-31'); INSERT INTO rule.of4 VALUES ('2020-01-31 00:00+00');
+INSERT INTO rule.of5 VALUES ('1 day'); INSERT INTO rule.of6 VALUES (0.1234567); INSERT INTO rule.of7 VALUES ('\x00ff'); INSERT INTO rule.of8 VALUES ('10.0.0.1');
+INSERT INTO rule.of9 VALUES ('rule.of1'); INSERT INTO rule.of10 VALUES ('x'); INSERT INTO rule.of11 VALUES (1);
+SHOW DateStyle;
+COMMIT;
+SELECT text, count(*) FROM unnest('{abc, true, 2020-01-31, 2020-01-31 00:00:00+00, 1 day, 0.1234567, \\x00ff, 10.0.0.1/32, rule.of1, x, 1}'::text[]) WITH ORDINALITY u(text, n)
+  JOIN spine.events ON entity_id = spine.entity_uuid('hcm', 'kind', text) AND organization_id = :'o1' GROUP BY text, n ORDER BY n;
+CREATE TABLE rule.doc (id uuid PRIMARY KEY, gone int, name text, body text, seen int, organization_id uuid);
+ALTER TABLE rule.doc ALTER body SET STORAGE EXTERNAL;
+BEGIN; INSERT INTO rule.doc VALUES (rule.e(60), 1, 'a', repeat('text ', 2000), 0, :'o1'); SELECT rule.emit(60);
+SELECT spine.require_events('rule.doc', 'id', 'organization_id'); COMMIT;
+-- The same is stored otherwise: out of line, after a column came or went.
+UPDATE rule.doc SET body = body || '';
+ALTER TABLE rule.doc ADD COLUMN later int;
+UPDATE rule.doc SET name = name;
+ALTER TABLE rule.doc DROP COLUMN gone;
+UPDATE rule.doc SET name = name;
+UPDATE rule.doc SET body = body || '.';
+UPDATE rule.doc SET later = 1;
+-- A change of nothing but what capture leaves out.
+UPDATE rule.doc SET seen = 1;
+SELECT spine.capture_changes('rule.doc', 'hcm', 'doc', 'id', 'organization_id', exclude => '{seen, organization_id}');
+UPDATE rule.doc SET seen = 1;
+UPDATE rule.doc SET seen = 2, name = 'b';
+UPDATE rule.doc SET organization_id = :'o2';
+SELECT organization_id, event_type, payload -> 'changed' AS changed FROM spine.events WHERE entity_type = 'doc' ORDER BY organization_id, sequence;
+ALTER TABLE rule.doc DISABLE TRIGGER spine_capture_update;
+UPDATE rule.doc SET seen = 3;
+ALTER TABLE rule.doc ENABLE REPLICA TRIGGER spine_capture_update;
+UPDATE rule.doc SET seen = 3;
+RESET people_os_spine.organization_id;
+DELETE FROM spine.event_types WHERE name LIKE 'hcm.kind.%' OR name LIKE 'hcm.doc.%';
+
 -- Definitions that will not do.
 CREATE VIEW rule.view AS SELECT * FROM rule.employee;
 CREATE TABLE rule.loose (id uuid, n int, organization_id text);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "pg/business_row.h"
 #include "pg/emit.h"
 #include "pg/errors.h"
 #include "pg/json.h"
@@ -16,9 +17,7 @@ extern "C" {
 #include <executor/executor.h>
 #include <miscadmin.h>
 #include <nodes/makefuncs.h>
-#include <parser/parse_coerce.h>
 #include <utils/datetime.h>
-#include <utils/datum.h>
 #include <utils/fmgroids.h>
 #include <utils/guc.h>
 #include <utils/json.h>
@@ -38,25 +37,6 @@ namespace {
 // Memory is bounded by these, however many rows a statement changes.
 constexpr int most_events = 500;
 constexpr size_t most_bytes = 4 * 1024 * 1024;
-
-// What the text of a value depends on, as it is while values are written. A row gives one payload in every session.
-constexpr const char *pinned_settings[][2] = {
-    {"TimeZone", "UTC"},       {"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}, {"extra_float_digits", "1"},
-    {"bytea_output", "hex"},   {"lc_monetary", "C"},      {"quote_all_identifiers", "off"},
-    {"search_path", "pg_catalog, pg_temp"}};
-
-class PinnedSettings {
- public:
-  void begin() {
-    level_ = NewGUCNestLevel();
-    for (const auto &setting : pinned_settings)
-      (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-  }
-  void end() { AtEOXact_GUC(true, level_); }
-
- private:
-  int level_;
-};
 
 struct CapturedColumn {
   AttrNumber attnum;
@@ -155,14 +135,8 @@ JsonbValue json_of(const CapturedColumn &column, Datum datum, bool null) {
   }
 }
 
-// Whether two values of one column are the same to the byte. An UPDATE leaves a value that it does not touch where it is.
 bool same_value(const CapturedColumn &column, Datum before, bool before_null, Datum after, bool after_null) {
-  if (before_null || after_null) return before_null == after_null;
-  if (column.length == -1) {
-    const void *b = DatumGetPointer(before), *a = DatumGetPointer(after);
-    if (VARATT_IS_EXTERNAL_ONDISK(b) && VARATT_IS_EXTERNAL_ONDISK(a) && memcmp(b, a, VARSIZE_EXTERNAL(b)) == 0) return true;
-  }
-  return datum_image_eq(before, after, column.by_value, column.length);
+  return spine::same_value(column.length, column.by_value, before, before_null, after, after_null);
 }
 
 // One statement's changes of one table on their way to events.
@@ -175,7 +149,6 @@ class Capture {
  private:
   void read_definition(const Trigger *trigger);
   void read_columns(const Trigger *trigger);
-  void find_key_text();
   void add_row(TupleTableSlot *before, TupleTableSlot *after);
   void add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed);
   Uuid entity_of(TupleTableSlot *row);
@@ -189,8 +162,7 @@ class Capture {
   Datum created_, updated_, deleted_;  // the names of the events
   CapturedColumn entity_id_, organization_;
   bool has_organization_column_;
-  bool key_by_cast_;
-  FmgrInfo key_text_;  // of an entity id that is no uuid
+  KeyText key_text_;  // of an entity id that is no uuid
   CapturedColumn *columns_;
   int count_;
   bool *is_changed_;    // of the row at hand, by column
@@ -212,21 +184,6 @@ CapturedColumn column_of(Relation relation, AttrNumber attnum) {
   column.length = attribute->attlen;
   column.by_value = attribute->attbyval;
   return column;
-}
-
-// As the cast to text gives it, which is what people call spine.entity_uuid with.
-void Capture::find_key_text() {
-  Oid function;
-  CoercionPathType path = find_coercion_pathway(TEXTOID, entity_id_.type, COERCION_EXPLICIT, &function);
-  key_by_cast_ = path == COERCION_PATH_FUNC && get_func_nargs(function) == 1;
-  if (!key_by_cast_) {
-    bool is_varlena;
-    getTypeOutputInfo(entity_id_.type, &function, &is_varlena);
-  }
-  fmgr_info(function, &key_text_);
-  if (entity_id_.type != UUIDOID && entity_id_.type != TEXTOID && entity_id_.type != VARCHAROID && entity_id_.type != INT4OID &&
-      entity_id_.type != INT8OID)
-    needs_pinned_settings_ = true;
 }
 
 void Capture::read_definition(const Trigger *trigger) {
@@ -306,7 +263,10 @@ void Capture::open(const TriggerData *data) {
   if (quotes_all) pinned_.end();
   read_definition(trigger);
   read_columns(trigger);
-  find_key_text();
+  if (entity_id_.type != UUIDOID) {
+    key_text_.find(entity_id_.type, CurrentMemoryContext);
+    needs_pinned_settings_ |= key_text_.needs_pinned_settings();
+  }
 }
 
 // The slot holds its row until the next is fetched.
@@ -390,9 +350,7 @@ Uuid Capture::entity_of(TupleTableSlot *row) {
     ereport(ERROR, (errcode(ERRCODE_SPINE_NO_ENTITY), errmsg("a row of table %s has no entity: column \"%s\" is null", name_, entity_id_.name),
                     errhint("Capture names entities by that column: declare it NOT NULL, or capture the table by another.")));
   if (entity_id_.type == UUIDOID) return uuid_of(row->tts_values[a]);
-  Datum key = key_by_cast_ ? FunctionCall1(&key_text_, row->tts_values[a])
-                           : CStringGetTextDatum(OutputFunctionCall(&key_text_, row->tts_values[a]));
-  return uuid_of(DirectFunctionCall3(spine_entity_uuid, domain_, entity_type_, key));
+  return uuid_of(DirectFunctionCall3(spine_entity_uuid, domain_, entity_type_, key_text_.of(row->tts_values[a])));
 }
 
 // False: the setting says it, or nothing does.

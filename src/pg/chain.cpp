@@ -129,6 +129,15 @@ bool read_head_of(Relation relation, const EventTable *table, const Uuid &organi
   return found;
 }
 
+// With those that are being detached, which find_all_inheritors leaves out: they belong to the chain until that is done.
+List *partitions_of(Oid root) {
+  List *found = list_make1_oid(root);
+  ListCell *cell;
+  foreach (cell, found)  // the list grows meanwhile
+    found = list_concat(found, find_inheritance_children_extended(lfirst_oid(cell), false, AccessShareLock, nullptr, nullptr));
+  return found;
+}
+
 Head read_head(Relation relation, const EventTable *table, const Uuid &organization, int64 known_sequence) {
   Head head{};
   if (table->root == table->relid) {
@@ -137,7 +146,7 @@ Head read_head(Relation relation, const EventTable *table, const Uuid &organizat
     return head;
   }
   // A partition: the chain runs through its siblings.
-  List *members = find_all_inheritors(table->root, AccessShareLock, nullptr);
+  List *members = partitions_of(table->root);
   ListCell *cell;
   foreach (cell, members) {
     Relation member = table_open(lfirst_oid(cell), NoLock);

@@ -17,6 +17,7 @@ extern "C" {
 #include <catalog/pg_am_d.h>
 #include <catalog/partition.h>
 #include <catalog/pg_enum.h>
+#include <catalog/pg_inherits.h>
 #include <catalog/pg_type.h>
 #include <miscadmin.h>
 #include <storage/bufmgr.h>
@@ -165,12 +166,7 @@ void build(Relation relation, EventTable *table) {
   for (int c = 0; c < column_count; c++)
     if (table->attnum[c] == 0) bad_table(relation, psprintf("it has no column \"%s\"", column_names[c]));
 
-  table->root = table->relid;
-  if (relation->rd_rel->relispartition) {
-    List *ancestors = get_partition_ancestors(table->relid);
-    table->root = llast_oid(ancestors);
-    list_free(ancestors);
-  }
+  table->root = relation->rd_rel->relispartition ? partition_root(table->relid) : table->relid;
   table->sequence_index = find_index(relation, table, Column::organization_id, true);
   table->entity_index = find_index(relation, table, Column::entity_id, false);
 }
@@ -309,6 +305,13 @@ const char *fetch(Relation relation, const char *value, const char **why) {
 }
 
 }  // namespace
+
+// get_partition_ancestors ends below a partition that is being detached.
+Oid partition_root(Oid partition) {
+  Oid root = get_partition_parent(partition, true);
+  while (has_superclass(root)) root = get_partition_parent(root, true);
+  return root;
+}
 
 const EventTable *event_table(Relation relation) {
   if (tables == nullptr) tables = create_table("people_os_spine tables", sizeof(EventTable));

@@ -36,6 +36,10 @@ const EventTable *event_table(Relation relation);
 // Raises SP018, for a table whose entity_index is invalid.
 [[noreturn]] void report_no_entity_index(Relation relation);
 
+// The top of a partition's tree. A partition that is being detached, or that ALTER TABLE … DETACH PARTITION … CONCURRENTLY
+// left pending, belongs to it until that is done.
+Oid partition_root(Oid partition);
+
 // spine.events itself. Raises 42P01 where there is none.
 Oid events_relid();
 

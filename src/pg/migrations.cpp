@@ -25,6 +25,7 @@ extern "C" {
 #include <utils/acl.h>
 #include <utils/aclchk_internal.h>
 #include <utils/array.h>
+#include <utils/memutils.h>
 }
 
 extern "C" Datum spine_entity_uuid(PG_FUNCTION_ARGS);
@@ -212,20 +213,37 @@ void emit_migration(const char *command, Payload *payload) {
   emit(&event, 1, &position);
 }
 
-// The statement whose event sql_drop emitted, so that ddl_command_end does not emit another. An error between the two
-// ends the subtransaction, so no other statement can be taken for it.
+// The statements whose events sql_drop emitted, so that ddl_command_end does not emit others: one, and those of others' event
+// triggers that run between the two. An error there ends the subtransaction, so no other statement can be taken for it.
 struct Noted {
-  FullTransactionId transaction;
   SubTransactionId subtransaction;
   const Node *statement;
 };
-Noted noted;
+List *noted;  // in the memory of this transaction:
+FullTransactionId noted_in;
+
+void note_statement(const EventTriggerData *data) {
+  FullTransactionId mine = GetTopFullTransactionId();
+  if (!FullTransactionIdEquals(noted_in, mine)) noted = NIL;
+  noted_in = mine;
+  MemoryContext before = MemoryContextSwitchTo(TopTransactionContext);
+  Noted *added = static_cast<Noted *>(palloc(sizeof(Noted)));
+  *added = {GetCurrentSubTransactionId(), data->parsetree};
+  noted = lappend(noted, added);
+  MemoryContextSwitchTo(before);
+}
 
 bool take_noted(const EventTriggerData *data) {
-  bool is_it = noted.statement == data->parsetree && noted.subtransaction == GetCurrentSubTransactionId() &&
-               FullTransactionIdEquals(noted.transaction, GetTopFullTransactionIdIfAny());
-  if (is_it) noted = {};
-  return is_it;
+  if (!FullTransactionIdEquals(noted_in, GetTopFullTransactionIdIfAny())) return false;
+  ListCell *cell;
+  foreach (cell, noted) {
+    const Noted *known = static_cast<Noted *>(lfirst(cell));
+    if (known->statement != data->parsetree || known->subtransaction != GetCurrentSubTransactionId()) continue;
+    // With what came after it: that is done, or was undone by an error.
+    noted = list_truncate(noted, foreach_current_index(cell));
+    return true;
+  }
+  return false;
 }
 
 // Records that migrations are captured from now on, or are no more.
@@ -275,7 +293,7 @@ PGDLLEXPORT Datum spine_note_migration(PG_FUNCTION_ARGS) {
   }
   if (payload.objects + payload.left_out > 0) {
     emit_migration(command, &payload);
-    if (is_drop) noted = {GetTopFullTransactionId(), GetCurrentSubTransactionId(), data->parsetree};
+    if (is_drop) note_statement(data);
   }
   SPI_finish();
   rights.end();

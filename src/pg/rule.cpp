@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "pg/business_row.h"
+#include "pg/capture.h"
 #include "pg/chain.h"
 #include "pg/compat.h"
 #include "pg/errors.h"
@@ -16,7 +18,7 @@ extern "C" {
 #include <access/tableam.h>
 #include <access/xact.h>
 #include <catalog/namespace.h>
-#include <catalog/partition.h>
+#include <catalog/pg_trigger.h>
 #include <catalog/pg_type.h>
 #include <commands/trigger.h>
 #include <miscadmin.h>
@@ -129,7 +131,9 @@ void watch_savepoints() { RegisterSubXactCallback(on_subtransaction, nullptr); }
 struct Definition {
   AttrNumber entity_column;
   AttrNumber organization_column;  // 0: none
-  Oid entity_output;               // what gives the text of an id that is no uuid; InvalidOid: it is one
+  bool entity_is_uuid;
+  KeyText entity_text;             // of an id that is none
+  const bool *left_out;            // by column: a change of these alone is none
   uint32 requirement;
 };
 
@@ -155,8 +159,8 @@ Oid column_type(Relation relation, AttrNumber column) {
   return getBaseType(TupleDescAttr(RelationGetDescr(relation), column - 1)->atttypid);
 }
 
-// Checks a definition against the table. Raises SP026.
-Definition define(Relation relation, const char *entity_column, const char *organization_column, const char *entity_type) {
+// Checks a definition against the table; what it looks up lives as long as the memory context. Raises SP026.
+Definition define(MemoryContext kept, Relation relation, const char *entity_column, const char *organization_column, const char *entity_type) {
   const char *table = full_name(RelationGetRelid(relation));
   Definition definition{};
   for (bool is_entity : {true, false}) {
@@ -167,24 +171,43 @@ Definition define(Relation relation, const char *entity_column, const char *orga
       cannot_hold(table, psprintf("it has no stored column \"%s\"", name),
                   "Pass the names of its columns to spine.require_events(); again, where one was renamed since.");
     (is_entity ? definition.entity_column : definition.organization_column) = column;
-    if (column_type(relation, column) == UUIDOID) continue;
+    bool is_uuid = column_type(relation, column) == UUIDOID;
+    if (is_entity) definition.entity_is_uuid = is_uuid;
+    if (is_uuid) continue;
     const char *why = psprintf("its column \"%s\" has type %s, not uuid", name, format_type_be(column_type(relation, column)));
     if (!is_entity) cannot_hold(table, why, "Leave organization_column out: the setting people_os_spine.organization_id then says it.");
     if (*entity_type == '\0')
       cannot_hold(table, why, "Pass domain and entity_type: the entity is spine.entity_uuid(domain, entity_type, the column's text).");
-    bool is_varlena;
-    getTypeOutputInfo(column_type(relation, column), &definition.entity_output, &is_varlena);
+    definition.entity_text.find(column_type(relation, column), kept);
   }
   return definition;
 }
 
+// The columns that capture leaves out of its events, where a change of these alone makes none. The id and the organization
+// are not among them.
+const bool *columns_left_out(MemoryContext kept, Relation relation, const Definition &definition) {
+  bool *left_out = static_cast<bool *>(
+      MemoryContextAllocZero(kept, sizeof(bool) * static_cast<Size>(RelationGetDescr(relation)->natts + 1)));
+  const TriggerDesc *triggers = relation->trigdesc;
+  for (int i = 0; i < triggers->numtriggers; i++) {
+    const Trigger &trigger = triggers->triggers[i];
+    bool fires = trigger.tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger.tgenabled == TRIGGER_FIRES_ALWAYS;
+    if (!fires || !TRIGGER_FOR_UPDATE(trigger.tgtype)) continue;
+    const char *function = get_func_name(trigger.tgfoid);
+    if (function == nullptr || strcmp(function, "capture_change") != 0 ||
+        get_func_namespace(trigger.tgfoid) != get_namespace_oid("spine", true))
+      continue;
+    for (int a = capture_arguments; a < trigger.tgnargs; a++)
+      if (std::string_view(trigger.tgargs[a]).substr(0, exclude_prefix.size()) == exclude_prefix)
+        left_out[find_column(relation, trigger.tgargs[a] + exclude_prefix.size())] = true;
+  }
+  left_out[definition.entity_column] = left_out[definition.organization_column] = false;
+  return left_out;
+}
+
 uint32 find_requirement(Relation relation, const Trigger *trigger) {
   Oid table = RelationGetRelid(relation);
-  if (trigger->tgisclone) {
-    List *ancestors = get_partition_ancestors(table);
-    table = llast_oid(ancestors);
-    list_free(ancestors);
-  }
+  if (trigger->tgisclone) table = partition_root(table);
   const char *domain = trigger->tgargs[2], *entity_type = trigger->tgargs[3];
   ListCell *cell;
   foreach (cell, requirements) {
@@ -201,39 +224,43 @@ uint32 find_requirement(Relation relation, const Trigger *trigger) {
   return static_cast<uint32>(list_length(requirements)) - 1;
 }
 
-const Definition *definition_of(const TriggerData *data, FmgrInfo *function) {
+Definition *definition_of(const TriggerData *data, FmgrInfo *function) {
   if (function->fn_extra == nullptr) {
     char **arguments = data->tg_trigger->tgargs;
     Definition *definition = static_cast<Definition *>(MemoryContextAlloc(function->fn_mcxt, sizeof(Definition)));
-    *definition = define(data->tg_relation, arguments[0], arguments[1], arguments[3]);
+    *definition = define(function->fn_mcxt, data->tg_relation, arguments[0], arguments[1], arguments[3]);
+    definition->left_out = columns_left_out(function->fn_mcxt, data->tg_relation, *definition);
     definition->requirement = find_requirement(data->tg_relation, data->tg_trigger);
     function->fn_extra = definition;
   }
   return static_cast<Definition *>(function->fn_extra);
 }
 
-Note note_of(const TriggerData *data, const Definition &definition, HeapTuple row) {
+Note note_of(const TriggerData *data, Definition *definition, HeapTuple row) {
   TupleDesc shape = RelationGetDescr(data->tg_relation);
   Note change{};
-  change.requirement = definition.requirement;
+  change.requirement = definition->requirement;
   bool null;
-  Datum id = heap_getattr(row, definition.entity_column, shape, &null);
+  Datum id = heap_getattr(row, definition->entity_column, shape, &null);
   if (null)
     ereport(ERROR, (errcode(ERRCODE_SPINE_CHANGE_WITHOUT_EVENT),
                     errmsg("a row of table \"%s\" has no \"%s\", so no event can be of it",
                            full_name(RelationGetRelid(data->tg_relation)), data->tg_trigger->tgargs[0]),
                     errhint("Give the row one; the column should be NOT NULL.")));
-  if (OidIsValid(definition.entity_output)) {
-    char *text = OidOutputFunctionCall(definition.entity_output, id);
-    Datum uuid = DirectFunctionCall3(spine_entity_uuid, CStringGetTextDatum(data->tg_trigger->tgargs[2]),
-                                     CStringGetTextDatum(data->tg_trigger->tgargs[3]), CStringGetTextDatum(text));
-    change.entity = uuid_of(uuid);
-  } else {
+  if (definition->entity_is_uuid) {
     change.entity = uuid_of(id);
+  } else {
+    PinnedSettings pinned;
+    bool must_pin = definition->entity_text.needs_pinned_settings();
+    if (must_pin) pinned.begin();
+    Datum text = definition->entity_text.of(id);
+    if (must_pin) pinned.end();
+    change.entity = uuid_of(DirectFunctionCall3(spine_entity_uuid, CStringGetTextDatum(data->tg_trigger->tgargs[2]),
+                                                CStringGetTextDatum(data->tg_trigger->tgargs[3]), text));
   }
   Datum organization = 0;
   null = true;
-  if (definition.organization_column != 0) organization = heap_getattr(row, definition.organization_column, shape, &null);
+  if (definition->organization_column != 0) organization = heap_getattr(row, definition->organization_column, shape, &null);
   if (!null)
     change.organization = uuid_of(organization);
   else if (settings.has_organization_id)
@@ -242,12 +269,22 @@ Note note_of(const TriggerData *data, const Definition &definition, HeapTuple ro
   return change;
 }
 
-bool same_image(HeapTuple a, HeapTuple b) {
-  HeapTupleHeader x = a->t_data, y = b->t_data;
-  return a->t_len == b->t_len && x->t_hoff == y->t_hoff && HeapTupleHeaderGetNatts(x) == HeapTupleHeaderGetNatts(y) &&
-         (x->t_infomask & ~HEAP_XACT_MASK) == (y->t_infomask & ~HEAP_XACT_MASK) &&
-         memcmp(reinterpret_cast<char *>(x) + SizeofHeapTupleHeader, reinterpret_cast<char *>(y) + SizeofHeapTupleHeader,
-                a->t_len - SizeofHeapTupleHeader) == 0;
+// Column by column, for a row is stored in more than one way: a column that was added, one that was dropped, a value out of
+// line.
+bool is_changed(const TriggerData *data, const Definition *definition) {
+  TupleDesc shape = RelationGetDescr(data->tg_relation);
+  Size natts = static_cast<Size>(shape->natts);
+  Datum *before = static_cast<Datum *>(palloc(sizeof(Datum) * natts)), *after = static_cast<Datum *>(palloc(sizeof(Datum) * natts));
+  bool *before_null = static_cast<bool *>(palloc(natts)), *after_null = static_cast<bool *>(palloc(natts));
+  heap_deform_tuple(data->tg_trigtuple, shape, before, before_null);
+  heap_deform_tuple(data->tg_newtuple, shape, after, after_null);
+  for (int i = 0; i < shape->natts; i++) {
+    Form_pg_attribute attribute = TupleDescAttr(shape, i);
+    if (!attribute->attisdropped && !definition->left_out[i + 1] &&
+        !same_value(attribute->attlen, attribute->attbyval, before[i], before_null[i], after[i], after_null[i]))
+      return true;
+  }
+  return false;
 }
 
 // The check -----------------------------------------------------------------------------------------------------
@@ -322,9 +359,11 @@ constexpr const char *tables_of =
     " WHERE c.relkind IN ('r', 'p') AND (c.oid = $1 OR c.oid IN (SELECT relid FROM pg_partition_tree($1)))"
     " ORDER BY c.oid = $1 DESC, c.oid";
 
-// What drops the triggers of a table, first that which holds the table itself.
+// What drops the triggers of a table, first that which holds the table itself: that of its rows, or what a partition that
+// was detached kept, that of TRUNCATE.
 constexpr const char *drops_of =
-    "SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname), t.tgrelid = $1 AND t.tgtype & 1 = 1"
+    "SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname), t.tgrelid = $1 AND (t.tgtype & 1 = 1"
+    "         OR NOT EXISTS (SELECT FROM pg_trigger p WHERE p.tgrelid = $1 AND p.tgfoid = t.tgfoid AND p.tgparentid <> 0))"
     "  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE t.tgfoid = 'spine.require_event()'::regprocedure AND t.tgparentid = 0"
     "   AND (c.oid = $1 OR c.oid IN (SELECT relid FROM pg_partition_tree($1))) ORDER BY 2 DESC, t.oid";
@@ -376,11 +415,11 @@ PGDLLEXPORT Datum spine_require_event(PG_FUNCTION_ARGS) {
                            full_name(RelationGetRelid(data->tg_relation))),
                     errhint("DELETE the rows and emit their events, or have the owner call spine.stop_requiring_events().")));
 
-  const Definition *definition = definition_of(data, fcinfo->flinfo);
+  Definition *definition = definition_of(data, fcinfo->flinfo);
   bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-  if (is_update && same_image(data->tg_trigtuple, data->tg_newtuple)) return PointerGetDatum(nullptr);
-  note(note_of(data, *definition, data->tg_trigtuple));
-  if (is_update) note(note_of(data, *definition, data->tg_newtuple));
+  if (is_update && !is_changed(data, definition)) return PointerGetDatum(nullptr);
+  note(note_of(data, definition, data->tg_trigtuple));
+  if (is_update) note(note_of(data, definition, data->tg_newtuple));
   return PointerGetDatum(nullptr);
 }
 
@@ -408,7 +447,7 @@ PGDLLEXPORT Datum spine_require_events(PG_FUNCTION_ARGS) {
                 "Pass both, or neither.");
   if (*domain != '\0')
     DirectFunctionCall3(spine_entity_uuid, CStringGetTextDatum(domain), CStringGetTextDatum(entity_type), CStringGetTextDatum(""));
-  (void)define(relation, entity_column, organization_column, entity_type);
+  (void)define(CurrentMemoryContext, relation, entity_column, organization_column, entity_type);
   relation_close(relation, NoLock);
 
   SPI_connect();

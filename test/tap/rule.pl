@@ -66,6 +66,59 @@ my $last = $node->safe_psql('postgres', 'SELECT max(sequence) FROM spine.events'
 is($last, 2 * (1 + 100_000 + 1_000), 'what was emitted is in the chain, what was refused is not');
 agrees_with_model($node, rows_of($node, "sequence >= $last - 1000"), 'which is right, says a second opinion', from => $last - 999);
 
+# Partitions that are being detached ------------------------------------------------------------------------------
+# A reader, as a prepared transaction, holds DETACH … CONCURRENTLY in its second phase; what gives up there leaves it pending.
+my $detach = sub {
+	my ($table, $partition) = @_;
+	$node->safe_psql('postgres', "BEGIN; LOCK TABLE $table IN ACCESS SHARE MODE; PREPARE TRANSACTION 'reader'");
+	is_refused($node, 'postgres', "SET lock_timeout = '20ms'; ALTER TABLE $table DETACH PARTITION $partition CONCURRENTLY", '55P03', "$partition: detaching it waits");
+	is($node->safe_psql('postgres', "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = '$partition'::regclass"), 't', "$partition: and is pending");
+};
+my $finish = sub {
+	my ($table, $partition) = @_;
+	$node->safe_psql('postgres', "COMMIT PREPARED 'reader'; ALTER TABLE $table DETACH PARTITION $partition FINALIZE");
+};
+$node->safe_psql('postgres', q{
+  CREATE TABLE site (id uuid, region int) PARTITION BY LIST (region);
+  CREATE TABLE site1 PARTITION OF site FOR VALUES IN (1);
+  CREATE TABLE site2 PARTITION OF site FOR VALUES IN (2) PARTITION BY LIST (region);
+  CREATE TABLE site21 PARTITION OF site2 FOR VALUES IN (2);
+  SELECT spine.require_events('site', 'id');
+  CREATE TABLE parts (LIKE spine.events, PRIMARY KEY (id, severity)) PARTITION BY LIST (severity);
+  CREATE TABLE parts_low PARTITION OF parts FOR VALUES IN ('low');
+  CREATE TABLE parts_rest PARTITION OF parts FOR VALUES IN ('medium', 'high', 'critical');
+  CREATE UNIQUE INDEX ON parts_low (organization_id, sequence);
+  CREATE UNIQUE INDEX ON parts_rest (organization_id, sequence);
+  CREATE TRIGGER zz_chain_event BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION spine.chain_event();
+});
+for ([ 'site1', 'site1' ], [ 'site2', 'site21' ])
+{
+	my ($partition, $leaf) = @$_;
+	$detach->('site', $partition);
+	(my $code, undef, my $message) = run_sql($node, 'postgres', "INSERT INTO $leaf VALUES (id(1), right('$partition', 1)::int)");
+	is($code, 'SP028', "$partition: what is written to it is held to the rule while that is pending");
+	like($message, qr/table "public.site" was changed/, "$partition: that of the table above");
+	is_allowed($node, 'postgres', "BEGIN; INSERT INTO $leaf VALUES (id(1), right('$partition', 1)::int); SELECT emit(1, 1); COMMIT", "$partition: with its event it is written");
+	$finish->('site', $partition);
+	is_allowed($node, 'postgres', "UPDATE $leaf SET id = id(2)", "$partition: detached it is free");
+	is_refused($node, 'postgres', "TRUNCATE $leaf", 'SP028', "$partition: but from TRUNCATE");
+	is_allowed($node, 'postgres', "SELECT spine.stop_requiring_events('$partition'); TRUNCATE $leaf", "$partition: until the rule is taken off it");
+}
+my $insert = sub { my ($table, $severity) = @_; "INSERT INTO $table (event_type, entity_id, severity) VALUES ('a.b.c', id(1), '$severity')" };
+$node->safe_psql('postgres', $insert->('parts', 'high') . ';' . $insert->('parts', 'low'));
+my $chain = q{SELECT string_agg(concat(sequence, right(t, 4)), ' ' ORDER BY sequence), bool_and(linked) FROM (SELECT t, sequence,
+  previous_hash = lag(event_hash, 1, decode(repeat('00', 32), 'hex')) OVER (ORDER BY sequence) AS linked
+  FROM (SELECT 'parts_low' AS t, * FROM parts_low UNION ALL SELECT 'parts_rest', * FROM parts_rest) e) e};
+$detach->('parts', 'parts_low');
+is($node->safe_psql('postgres', 'BEGIN; ' . $insert->('parts_low', 'low') . '; ' . $insert->('parts', 'high') . "; SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT"),
+	1, 'a partition of events that is being detached goes by the lock of the chain that it belongs to');
+$node->safe_psql('postgres', $insert->('parts_low', 'low'));
+$node->safe_psql('postgres', $insert->('parts_rest', 'high'));
+is($node->safe_psql('postgres', $chain), '1rest 2_low 3_low 4rest 5_low 6rest|t', 'which is one chain all the while');
+$finish->('parts', 'parts_low');
+is_allowed($node, 'postgres', 'CREATE TRIGGER zz_chain_event BEFORE INSERT ON parts_low FOR EACH ROW EXECUTE FUNCTION spine.chain_event(); ' . $insert->('parts_low', 'low'), 'afterwards it has its own');
+$node->safe_psql('postgres', 'DROP TABLE site, site1, site2, parts, parts_low');
+
 # Dump and restore ----------------------------------------------------------------------------------------------
 $node->safe_psql('postgres', 'SELECT spine.capture_migrations()');
 $node->safe_psql('postgres', 'CREATE TABLE noted (id int)');
