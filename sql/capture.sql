@@ -332,7 +332,7 @@ SELECT * FROM try($$ALTER TABLE abroad INHERIT plant$$);
 SELECT * FROM try($$CREATE TEMP TABLE seedling () INHERITS (plant)$$);
 SELECT * FROM try($$CREATE UNLOGGED TABLE seedling () INHERITS (plant)$$);
 -- A read-only transaction writes to temporary tables, and emits nothing.
-CREATE TRIGGER by_hand AFTER INSERT ON a_temp REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION spine.capture_change('a', 'b', 'id', '', 'low');
+CREATE TRIGGER by_hand AFTER INSERT ON a_temp REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION spine.capture_change('p', 'part', 'id', '', 'low');
 BEGIN READ ONLY;
 SELECT * FROM try($$INSERT INTO a_temp VALUES (1)$$);
 COMMIT;

@@ -954,7 +954,7 @@ COMMENT ON FUNCTION spine.capture_change() IS
   'Trigger function, AFTER … FOR EACH STATEMENT with transition tables: emits an event for each row that the statement '
   'changed, as the trigger''s arguments say. spine.capture_changes makes the triggers. Needs no right of whoever writes '
   'to the table. Raises SP027 for TRUNCATE, SP003 for a row without an entity, SP026 where a column that the '
-  'definition names is gone, 39P01 where it is attached otherwise, else what spine.emit_event raises';
+  'definition names is gone, 39P01 where it is attached otherwise, else what spine.emit_event raises, such as 25006';
 
 CREATE FUNCTION spine.capture_changes(
   "table"             regclass,
