@@ -958,7 +958,7 @@ COMMENT ON FUNCTION spine.capture_change() IS
   'Trigger function, AFTER … FOR EACH STATEMENT with transition tables: emits an event for each row that the statement '
   'changed, as the trigger''s arguments say. spine.capture_changes makes the triggers. Needs no right of whoever writes '
   'to the table. Raises SP027 for TRUNCATE, SP003 for a row without an entity, SP026 where a column that the '
-  'definition names is gone, 39P01 where it is attached otherwise, else what spine.emit_event raises';
+  'definition names is gone, 39P01 where it is attached otherwise, else what spine.emit_event raises, such as 25006';
 
 CREATE FUNCTION spine.capture_changes(
   "table"             regclass,
@@ -990,13 +990,15 @@ CREATE FUNCTION spine.follow_partitions() RETURNS event_trigger
   LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_follow_partitions';
 COMMENT ON FUNCTION spine.follow_partitions() IS
   'Event trigger function: has a table that is made or attached as a partition, or otherwise inherits, captured with the '
-  'captured table that it inherits from. Raises SP026 where that cannot be';
+  'captured table that it inherits from, and refuses to rename a column that a capture names. Raises SP026 where it '
+  'refuses, and where a table cannot be captured';
 
 CREATE EVENT TRIGGER people_os_spine_partitions ON ddl_command_end
-  WHEN TAG IN ('CREATE TABLE', 'CREATE FOREIGN TABLE', 'ALTER TABLE', 'CREATE SCHEMA')
+  -- The last ones rename columns of tables too.
+  WHEN TAG IN ('CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE')
   EXECUTE FUNCTION spine.follow_partitions();
 ALTER EVENT TRIGGER people_os_spine_partitions ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER people_os_spine_partitions IS 'Has partitions of captured tables captured, from their beginning';
+COMMENT ON EVENT TRIGGER people_os_spine_partitions IS 'Has partitions of captured tables captured, from their beginning, and what is masked stay masked';
 
 -- The rule ----------------------------------------------------------------------------------------------------------
 

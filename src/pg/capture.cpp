@@ -198,7 +198,7 @@ void Capture::read_definition(const Trigger *trigger) {
   created_ = text_datum(psprintf("%s.%s.created", domain, entity_type));
   updated_ = text_datum(psprintf("%s.%s.updated", domain, entity_type));
   deleted_ = text_datum(psprintf("%s.%s.deleted", domain, entity_type));
-  entity_id_ = column_of(relation_, captured_column(relation_, arguments[capture_entity_id]));
+  entity_id_ = column_of(relation_, entity_column(relation_, arguments[capture_entity_id]));
   has_organization_column_ = arguments[capture_organization][0] != '\0';
   if (has_organization_column_)
     organization_ = column_of(relation_, organization_column(relation_, arguments[capture_organization]));
@@ -257,9 +257,9 @@ void Capture::open(const TriggerData *data) {
   Oid relid = RelationGetRelid(relation_);
   bool quotes_all = quote_all_identifiers;
   if (quotes_all) pinned_.begin();
-  name_ = table_name(relid);
-  if (trigger->tgnargs > 0 && trigger->tgargs[trigger->tgnargs - 1] == inherited_mark)
-    name_ = table_name(linitial_oid(captured_roots(relid)));
+  // None where a detached partition's triggers are no longer complete, or somebody attached one by hand.
+  List *roots = is_inherited(*trigger) ? captured_roots(relid) : NIL;
+  name_ = table_name(roots == NIL ? relid : linitial_oid(roots));
   if (quotes_all) pinned_.end();
   read_definition(trigger);
   read_columns(trigger);
@@ -450,6 +450,8 @@ PGDLLEXPORT Datum spine_capture_change(PG_FUNCTION_ARGS) {
                            table_name(RelationGetRelid(data->tg_relation))),
                     errhint("A BEFORE INSERT trigger of the partition suppressed them, so what became of which row is not known.")));
   if (rows == 0) return PointerGetDatum(nullptr);
+  // Temporary tables are written to in such transactions, too.
+  require_writable("spine.capture_change()");
   Capture capture{};
   ErrorContextCallback context;
   context.callback = name_table;

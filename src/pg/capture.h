@@ -7,6 +7,7 @@
 extern "C" {
 #include <nodes/pg_list.h>
 #include <utils/rel.h>
+#include <utils/reltrigger.h>
 }
 
 namespace spine {
@@ -23,17 +24,19 @@ enum CaptureArgument : int {
 };
 inline constexpr std::string_view exclude_prefix = "exclude ", mask_prefix = "mask ", inherited_mark = "inherited";
 
-// A table that has this trigger is captured.
-inline constexpr char capture_trigger[] = "spine_capture_insert";
+inline bool is_inherited(const Trigger &trigger) {
+  return trigger.tgnargs > capture_arguments && trigger.tgargs[trigger.tgnargs - 1] == inherited_mark;
+}
 
-// The topmost captured tables that this one inherits from, as a partition or otherwise, or itself.
+// The topmost captured tables that this one inherits from, as a partition or otherwise, or itself; none where it is not captured.
 List *captured_roots(Oid relid);
 
 // As the payload and messages name it: schema and name, quoted where need be.
 const char *table_name(Oid relid);
 
-// A column of that name; an organization's is a uuid. Raises SP026.
+// A column of that name; an entity's and an organization's is stored, and the latter a uuid. Raises SP026.
 AttrNumber captured_column(Relation relation, const char *name);
+AttrNumber entity_column(Relation relation, const char *name);
 AttrNumber organization_column(Relation relation, const char *name);
 
 // For _PG_init: refuses the one kind of statement whose changes triggers do not see.

@@ -39,6 +39,8 @@ namespace spine {
 
 namespace {
 
+constexpr const char *trigger_names[] = {"spine_capture_insert", "spine_capture_update", "spine_capture_delete", "spine_capture_truncate"};
+
 // Each takes the table and the arguments, as literals.
 constexpr const char *create_triggers[] = {
     "CREATE OR REPLACE TRIGGER spine_capture_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS spine_after"
@@ -50,12 +52,15 @@ constexpr const char *create_triggers[] = {
     "CREATE OR REPLACE TRIGGER spine_capture_truncate BEFORE TRUNCATE ON %s"
     " FOR EACH STATEMENT EXECUTE FUNCTION spine.capture_change(%s)"};
 
-// What the command made or altered, and all that inherits from it, as far as it inherits itself.
+// What the command made or altered.
 constexpr const char *touched_tables =
-    "WITH RECURSIVE touched (relid) AS ("
-    "  SELECT objid FROM pg_catalog.pg_event_trigger_ddl_commands() WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-    "  UNION SELECT i.inhrelid FROM touched JOIN pg_catalog.pg_inherits i ON i.inhparent = relid)"
-    " SELECT DISTINCT i.inhrelid FROM touched JOIN pg_catalog.pg_inherits i ON i.inhrelid = relid";
+    "SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands() WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass";
+
+// The table, or the composite type and the tables of that type.
+constexpr const char *renamed_tables =
+    "SELECT t.oid FROM pg_catalog.pg_event_trigger_ddl_commands() c"
+    "  JOIN pg_catalog.pg_class r ON r.oid = c.objid AND c.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+    "  JOIN pg_catalog.pg_class t ON t.oid = r.oid OR t.reloftype = r.reltype AND t.reloftype <> 0";
 
 [[noreturn]] void cannot_capture(const char *message, const char *hint) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_CANNOT_CAPTURE), errmsg("%s", message), errhint("%s", hint)));
@@ -96,46 +101,80 @@ List *parents_of(Oid relid) {
   return parents;
 }
 
+// Whether it is the trigger that makes its table a captured one, a row of pg_trigger or as the relation cache has it. Its
+// name is the owner's to give, which function it runs is not.
+template <typename SomeTrigger>
+bool is_definition(const SomeTrigger &trigger, Oid function) {
+  return trigger.tgfoid == function && trigger.tgnargs >= capture_arguments && !TRIGGER_FOR_ROW(trigger.tgtype) &&
+         TRIGGER_FOR_AFTER(trigger.tgtype) && TRIGGER_FOR_INSERT(trigger.tgtype);
+}
+
+// Without a lock on the table: whoever writes to a partition has none on the root, and asks for none that could deadlock.
+bool is_captured(Oid relid) {
+  Oid function = capture_function();
+  Relation relation = table_open(TriggerRelationId, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+  SysScanDesc scan = systable_beginscan(relation, TriggerRelidNameIndexId, true, nullptr, 1, &key);
+  bool found = false;
+  while (HeapTuple row = systable_getnext(scan))
+    if ((found = is_definition(*reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row)), function))) break;
+  systable_endscan(scan);
+  table_close(relation, AccessShareLock);
+  return found;
+}
+
 void append_argument(StringInfo arguments, const char *argument) {
   appendStringInfo(arguments, "%s%s", arguments->len == 0 ? "" : ", ", quote_literal_cstr(argument));
 }
 
 // The arguments of a captured table's triggers as those of what inherits from it; null where the table is not captured.
 const char *inherited_arguments(Relation relation) {
+  Oid function = capture_function();
   const TriggerDesc *triggers = relation->trigdesc;
   for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
     const Trigger &trigger = triggers->triggers[i];
-    if (strcmp(trigger.tgname, capture_trigger) != 0) continue;
+    if (!is_definition(trigger, function)) continue;
     StringInfoData arguments;
     initStringInfo(&arguments);
-    for (int a = 0; a < trigger.tgnargs; a++)
-      if (trigger.tgargs[a] != inherited_mark) append_argument(&arguments, trigger.tgargs[a]);
+    int own = trigger.tgnargs - (is_inherited(trigger) ? 1 : 0);
+    for (int a = 0; a < own; a++) append_argument(&arguments, trigger.tgargs[a]);
     append_argument(&arguments, inherited_mark.data());
     return arguments.data;
   }
   return nullptr;
 }
 
-void create(Oid relid, const char *arguments) {
-  const char *name = table_name(relid);
-  for (const char *statement : create_triggers) run_sql(psprintf(statement, name, arguments));
-  // The name was another table's if somebody renamed its schema meanwhile.
-  if (!OidIsValid(get_trigger_oid(relid, capture_trigger, true)))
-    cannot_capture(psprintf("table %s was renamed meanwhile", name), "Retry.");
+bool is_own_name(const char *trigger) {
+  for (const char *name : trigger_names)
+    if (strcmp(trigger, name) == 0) return true;
+  return false;
 }
 
-bool drop(Oid relid) {
+// Drops the triggers of a capture, or those only that were renamed. Whether there were any.
+bool drop(Oid relid, bool only_renamed) {
   Relation relation = relation_open(relid, ShareRowExclusiveLock);
   Oid function = capture_function();
   List *names = NIL;
   const TriggerDesc *triggers = relation->trigdesc;
-  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++)
-    if (triggers->triggers[i].tgfoid == function) names = lappend(names, pstrdup(triggers->triggers[i].tgname));
+  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
+    const Trigger &trigger = triggers->triggers[i];
+    if (trigger.tgfoid == function && !(only_renamed && is_own_name(trigger.tgname))) names = lappend(names, pstrdup(trigger.tgname));
+  }
   relation_close(relation, NoLock);
   ListCell *name;
   foreach (name, names)
     run_sql(psprintf("DROP TRIGGER %s ON %s", quote_identifier(static_cast<char *>(lfirst(name))), table_name(relid)));
   return names != NIL;
+}
+
+void create(Oid relid, const char *arguments) {
+  // Else the events would come twice.
+  (void)drop(relid, true);
+  const char *name = table_name(relid);
+  for (const char *statement : create_triggers) run_sql(psprintf(statement, name, arguments));
+  // The name was another table's if somebody renamed its schema meanwhile.
+  if (!is_captured(relid)) cannot_capture(psprintf("table %s was renamed meanwhile", name), "Retry.");
 }
 
 // The table that is to be captured or no longer, locked as CREATE TRIGGER locks it.
@@ -205,7 +244,7 @@ const char *requested_arguments(FunctionCallInfo fcinfo, Relation relation) {
   append_argument(&arguments, name_part_argument(fcinfo, 1, "domain"));
   append_argument(&arguments, name_part_argument(fcinfo, 2, "entity type"));
   const char *entity_id = PG_ARGISNULL(3) ? "" : NameStr(*PG_GETARG_NAME(3));
-  captured_column(relation, entity_id);
+  entity_column(relation, entity_id);
   append_argument(&arguments, entity_id);
   const char *organization = PG_ARGISNULL(4) ? "" : NameStr(*PG_GETARG_NAME(4));
   if (!PG_ARGISNULL(4)) organization_column(relation, organization);
@@ -224,7 +263,9 @@ void register_types(const char *domain, const char *entity_type, const char *tab
   run_sql("INSERT INTO spine.event_types (name, description)"
           " SELECT pg_catalog.concat_ws('.', $1, $2, action), pg_catalog.format('A row of %s was %s', $3, action)"
           "   FROM pg_catalog.unnest('{created,updated,deleted}'::pg_catalog.text[]) action"
-          "  WHERE NOT EXISTS (SELECT FROM spine.event_types t WHERE t.name = pg_catalog.concat_ws('.', $1, $2, action))",
+          "  WHERE NOT EXISTS (SELECT FROM spine.event_types t WHERE t.name = pg_catalog.concat_ws('.', $1, $2, action))"
+          // Another session may register it meanwhile.
+          " ON CONFLICT (name) DO NOTHING",
           {{TEXTOID, CStringGetTextDatum(domain)}, {TEXTOID, CStringGetTextDatum(entity_type)}, {TEXTOID, CStringGetTextDatum(table)}});
   rights.end();
 }
@@ -239,16 +280,21 @@ void require_one_root(Oid relid, char kind, List *roots) {
   if (kind == RELKIND_FOREIGN_TABLE)
     cannot_capture(psprintf("foreign table %s inherits from captured table %s", name, table_name(linitial_oid(roots))),
                    "Changes of a foreign table cannot be captured: detach it, or spine.stop_capture the other.");
+  if (get_rel_persistence(relid) != RELPERSISTENCE_PERMANENT)
+    cannot_capture(psprintf("table %s, which is temporary or unlogged, inherits from captured table %s", name, table_name(linitial_oid(roots))),
+                   "Its rows can vanish without a change that could be captured: ALTER TABLE … SET LOGGED, detach it, or "
+                   "spine.stop_capture the other.");
 }
 
 // Has a table that came to inherit from a captured one captured with it.
 void follow(Oid relid) {
-  List *roots = captured_roots(relid);
+  List *parents = parents_of(relid);
+  List *roots = parents == NIL ? NIL : captured_roots(relid);
   if (roots == NIL) return;
   Oid root = linitial_oid(roots);
   if (root == relid)
     cannot_capture(psprintf("table %s is captured, and %s, which it is to inherit from, is not", table_name(relid),
-                            table_name(linitial_oid(parents_of(relid)))),
+                            table_name(linitial_oid(parents))),
                    "What is written through the other would be missed: capture that first, or spine.stop_capture this one.");
   require_one_root(relid, get_rel_relkind(relid), roots);
   Relation parent = relation_open(root, AccessShareLock);
@@ -260,21 +306,95 @@ void follow(Oid relid) {
   if (found == nullptr || strcmp(found, wanted) != 0) create(relid, wanted);
 }
 
+// Whether the statement has a table inherit from another. Nothing else is followed: a restore brings the triggers of each
+// table itself.
+bool changes_inheritance(const Node *statement) {
+  ListCell *cell;
+  switch (nodeTag(statement)) {
+    case T_CreateStmt:
+    case T_CreateForeignTableStmt:  // begins with one
+      return reinterpret_cast<const CreateStmt *>(statement)->inhRelations != NIL;
+    case T_CreateSchemaStmt:
+      foreach (cell, reinterpret_cast<const CreateSchemaStmt *>(statement)->schemaElts)
+        if (changes_inheritance(static_cast<const Node *>(lfirst(cell)))) return true;
+      return false;
+    case T_AlterTableStmt:
+      foreach (cell, reinterpret_cast<const AlterTableStmt *>(statement)->cmds) {
+        AlterTableType type = static_cast<const AlterTableCmd *>(lfirst(cell))->subtype;
+        if (type == AT_AddInherit || type == AT_AttachPartition) return true;
+      }
+      return false;
+    default:
+      return false;
+  }
+}
+
+void follow_all(SPITupleTable *touched) {
+  for (uint64 i = 0; i < touched->numvals; i++) {
+    bool null;
+    ListCell *member;
+    // Not by SQL, which in REPEATABLE READ would not see what others have attached to it meanwhile.
+    foreach (member, find_all_inheritors(DatumGetObjectId(SPI_getbinval(touched->vals[i], touched->tupdesc, 1, &null)), AccessShareLock, nullptr)) {
+      // Whoever may make a partition of a captured table need not be who has it captured.
+      OwnersRights rights;
+      rights.begin();
+      follow(lfirst_oid(member));
+      rights.end();
+    }
+  }
+}
+
+bool renames_column(const Node *statement) {
+  if (!IsA(statement, RenameStmt)) return false;
+  ObjectType type = reinterpret_cast<const RenameStmt *>(statement)->renameType;
+  return type == OBJECT_COLUMN || type == OBJECT_ATTRIBUTE;
+}
+
+// The column that an argument names, if it names one.
+const char *named_column(const Trigger &trigger, int argument) {
+  const char *text = trigger.tgargs[argument];
+  if (argument == capture_entity_id || argument == capture_organization) return text;
+  if (argument >= capture_arguments)
+    for (std::string_view prefix : {exclude_prefix, mask_prefix})
+      if (strncmp(text, prefix.data(), prefix.size()) == 0) return text + prefix.size();
+  return nullptr;
+}
+
+// A column that is masked would be shown under its new name once another took the old one; as for the entity and the
+// organization, events would come into others' histories.
+void refuse_renamed_column(Oid relid, const char *column, Oid function) {
+  Relation relation = relation_open(relid, AccessShareLock);
+  const TriggerDesc *triggers = relation->trigdesc;
+  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
+    const Trigger &trigger = triggers->triggers[i];
+    if (trigger.tgfoid != function) continue;
+    for (int a = 0; a < trigger.tgnargs; a++) {
+      const char *name = named_column(trigger, a);
+      if (name != nullptr && strcmp(name, column) == 0)
+        cannot_capture(psprintf("column \"%s\" of table %s is not renamed: the capture of its changes names it", column, table_name(relid)),
+                       "In one transaction, spine.stop_capture, rename it, and call spine.capture_changes with the new name.");
+    }
+  }
+  relation_close(relation, NoLock);
+}
+
 ExecutorStart_hook_type next_start;
 
 // Whether an UPDATE of these columns can move a row between partitions of the table, at any level.
 bool moves_rows(Oid root, Oid updated_table, List *columns) {
+  if (get_rel_relkind(root) != RELKIND_PARTITIONED_TABLE) return false;
   ListCell *member, *column;
   foreach (member, find_all_inheritors(root, AccessShareLock, nullptr)) {
-    if (get_rel_relkind(lfirst_oid(member)) != RELKIND_PARTITIONED_TABLE) continue;
-    Relation relation = table_open(lfirst_oid(member), NoLock);
+    Relation relation = relation_open(lfirst_oid(member), NoLock);
+    // Which may set a column of the key.
+    bool moves = relation->trigdesc != nullptr && relation->trigdesc->trig_update_before_row;
     Bitmapset *updated = nullptr;
     foreach (column, columns) {
       AttrNumber attnum = get_attnum(RelationGetRelid(relation), get_attname(updated_table, static_cast<AttrNumber>(lfirst_int(column)), false));
       updated = bms_add_member(updated, attnum - FirstLowInvalidHeapAttributeNumber);
     }
-    bool moves = has_partition_attrs(relation, updated, nullptr);
-    table_close(relation, NoLock);
+    moves |= relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && has_partition_attrs(relation, updated, nullptr);
+    relation_close(relation, NoLock);
     if (moves) return true;
   }
   return false;
@@ -287,7 +407,7 @@ void refuse_unseen_moves(const PlannedStmt *statement, const Plan *plan) {
   const ModifyTable *modify = reinterpret_cast<const ModifyTable *>(plan);
   if (modify->operation != CMD_MERGE || modify->rootRelation == 0) return;
   Oid root = rt_fetch(modify->rootRelation, statement->rtable)->relid;
-  if (!OidIsValid(get_trigger_oid(root, capture_trigger, true))) return;
+  if (!is_captured(root)) return;
   Oid updated_table = rt_fetch(static_cast<Index>(linitial_int(modify->resultRelations)), statement->rtable)->relid;
   bool inserts = false, deletes = false, moves = false;
   ListCell *cell;
@@ -299,7 +419,8 @@ void refuse_unseen_moves(const PlannedStmt *statement, const Plan *plan) {
   }
   if (moves && !(inserts && deletes))
     cannot_capture(psprintf("this MERGE could move rows of table %s between partitions without an event", table_name(root)),
-                   "Change columns of the partition key by UPDATE; or give the MERGE a branch that INSERTs and one that DELETEs.");
+                   "Change columns of the partition key, which a BEFORE UPDATE trigger could do too, by UPDATE; or give the MERGE a branch "
+                   "that INSERTs and one that DELETEs.");
 }
 
 void on_start(QueryDesc *query, int flags) {
@@ -325,7 +446,7 @@ List *captured_roots(Oid relid) {
   List *roots = NIL;
   ListCell *parent;
   foreach (parent, parents_of(relid)) roots = list_concat_unique_oid(roots, captured_roots(lfirst_oid(parent)));
-  if (roots == NIL && OidIsValid(get_trigger_oid(relid, capture_trigger, true))) roots = list_make1_oid(relid);
+  if (roots == NIL && is_captured(relid)) roots = list_make1_oid(relid);
   return roots;
 }
 
@@ -344,8 +465,17 @@ AttrNumber captured_column(Relation relation, const char *name) {
   return column;
 }
 
-AttrNumber organization_column(Relation relation, const char *name) {
+AttrNumber entity_column(Relation relation, const char *name) {
   AttrNumber column = captured_column(relation, name);
+  // 'v', from 18 on.
+  if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attgenerated == 'v')
+    cannot_capture(psprintf("column \"%s\" of table %s is generated and not stored", name, table_name(RelationGetRelid(relation))),
+                   "A trigger sees no value of it: name a stored column.");
+  return column;
+}
+
+AttrNumber organization_column(Relation relation, const char *name) {
+  AttrNumber column = entity_column(relation, name);
   Oid type = TupleDescAttr(RelationGetDescr(relation), column - 1)->atttypid;
   if (getBaseType(type) != UUIDOID)
     cannot_capture(psprintf("column \"%s\" of table %s is no uuid", name, table_name(RelationGetRelid(relation))),
@@ -388,7 +518,7 @@ PGDLLEXPORT Datum spine_stop_capture(PG_FUNCTION_ARGS) {
   SPI_connect();
   bool was_captured = false;
   ListCell *cell;
-  foreach (cell, find_all_inheritors(relid, ShareRowExclusiveLock, nullptr)) was_captured |= drop(lfirst_oid(cell));
+  foreach (cell, find_all_inheritors(relid, ShareRowExclusiveLock, nullptr)) was_captured |= drop(lfirst_oid(cell), false);
   SPI_finish();
   if (!was_captured)
     cannot_capture(psprintf("table %s is not captured", table_name(relid)), "There is nothing to stop.");
@@ -402,18 +532,22 @@ PGDLLEXPORT Datum spine_follow_partitions(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                     errmsg("spine.follow_partitions() is an event trigger function"),
                     errhint("CREATE EXTENSION attaches it; there is nothing to call.")));
-  Oid function = IsBinaryUpgrade ? InvalidOid : capture_function();
+  const Node *statement = reinterpret_cast<EventTriggerData *>(fcinfo->context)->parsetree;
+  bool renames = renames_column(statement);
+  if (IsBinaryUpgrade || !(renames || changes_inheritance(statement))) PG_RETURN_NULL();
+  Oid function = capture_function();
   if (!OidIsValid(function) || !captures_anything(function)) PG_RETURN_NULL();
   SPI_connect();
-  run_sql(touched_tables);
-  SPITupleTable *found = SPI_tuptable;
-  for (uint64 i = 0; i < found->numvals; i++) {
-    bool null;
-    // Whoever may make a partition of a captured table need not be who has it captured.
-    OwnersRights rights;
-    rights.begin();
-    follow(DatumGetObjectId(SPI_getbinval(found->vals[i], found->tupdesc, 1, &null)));
-    rights.end();
+  if (renames) {
+    run_sql(renamed_tables);
+    const char *column = reinterpret_cast<const RenameStmt *>(statement)->subname;
+    for (uint64 i = 0; i < SPI_tuptable->numvals; i++) {
+      bool null;
+      refuse_renamed_column(DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null)), column, function);
+    }
+  } else {
+    run_sql(touched_tables);
+    follow_all(SPI_tuptable);
   }
   SPI_finish();
   PG_RETURN_NULL();

@@ -22,16 +22,6 @@ namespace spine {
 
 namespace {
 
-void require_writable(const char *function) {
-  if (RecoveryInProgress())
-    ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot execute %s on a standby", function),
-                    errhint("Connect to the primary server.")));
-  if (XactReadOnly)
-    ereport(ERROR,
-            (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot execute %s in a read-only transaction", function),
-             errhint("Begin the transaction with READ WRITE.")));
-}
-
 // The arguments of spine.emit_event, in their order.
 constexpr Column arguments[] = {Column::event_type,      Column::entity_type, Column::entity_id, Column::action,
                                 Column::actor_id,        Column::payload,     Column::organization_id,
@@ -119,6 +109,16 @@ void name_element(void *argument) {
 }
 
 }  // namespace
+
+void require_writable(const char *function) {
+  if (RecoveryInProgress())
+    ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot execute %s on a standby", function),
+                    errhint("Connect to the primary server.")));
+  if (XactReadOnly)
+    ereport(ERROR,
+            (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot execute %s in a read-only transaction", function),
+             errhint("Begin the transaction with READ WRITE.")));
+}
 
 void emit(EventValues *events, int count, int *position) {
   if (chains_at_commit()) {

@@ -5,6 +5,9 @@
 
 namespace spine {
 
+// Raises 25006 where the transaction may not write, which says that this function cannot be executed.
+void require_writable(const char *function);
+
 // Checks, then chains and stores the events now or just before the commit, as people_os_spine.chain_at says. Gives each
 // its id. *position tells how far it is. Raises what spine.emit_event raises; whether the transaction may write at all
 // is the caller's to know.

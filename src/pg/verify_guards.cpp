@@ -135,7 +135,7 @@ WITH spine AS (
          coalesce(t.evtenabled = 'A' AND t.evtevent = w.event AND t.evttags IS NOT DISTINCT FROM w.tags AND f.proname = w.function AND f.is_member AND r.rolsuper, false),
          'ALTER EVENT TRIGGER ' || w.name || ' ENABLE ALWAYS, or OWNER TO a superuser, under people_os_spine.unguard.'
     FROM (VALUES ('people_os_spine_guard', 'ddl_command_start', 'guard_ddl', NULL::text[]),
-                 ('people_os_spine_partitions', 'ddl_command_end', 'follow_partitions', '{CREATE TABLE,CREATE FOREIGN TABLE,ALTER TABLE,CREATE SCHEMA}')) w (name, event, function, tags)
+                 ('people_os_spine_partitions', 'ddl_command_end', 'follow_partitions', '{CREATE TABLE,CREATE FOREIGN TABLE,CREATE SCHEMA,ALTER TABLE,ALTER FOREIGN TABLE,ALTER VIEW,ALTER MATERIALIZED VIEW,ALTER TYPE}')) w (name, event, function, tags)
    CROSS JOIN LATERAL (SELECT w.event || ', ENABLE ALWAYS, spine.' || w.function || '(), a superuser''s' AS wanted) o
     LEFT JOIN pg_event_trigger t ON t.evtname = w.name LEFT JOIN functions f ON f.oid = t.evtfoid LEFT JOIN pg_roles r ON r.oid = t.evtowner
   UNION ALL

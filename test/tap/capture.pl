@@ -27,6 +27,10 @@ $node->safe_psql('postgres', $set . q{
 	SELECT spine.capture_changes('employee', 'hcm', 'employee', 'id', mask => ARRAY['the name'], exclude => ARRAY['it''s']);
 	SELECT spine.capture_changes('leave', 'hcm', 'leave', 'id');
 	CREATE TABLE leave_2026 PARTITION OF leave FOR VALUES IN (2026);
+	-- Restored before its parent's.
+	CREATE TABLE a_leave PARTITION OF leave FOR VALUES IN (1999);
+	ALTER TABLE leave ENABLE ALWAYS TRIGGER spine_capture_insert;
+	ALTER TABLE a_leave ENABLE ALWAYS TRIGGER spine_capture_insert;
 	INSERT INTO employee VALUES (1, 'Ada', 'x'), (2, 'Bob', 'y');
 	INSERT INTO leave VALUES (1, 2025), (2, 2026);
 });
