@@ -1,5 +1,6 @@
 // spine.read_chain_heads, and the two functions that keep what the views of chains and counts show.
 #include "pg/access.h"
+#include "pg/emit.h"
 #include "pg/errors.h"
 #include "pg/event_table.h"
 #include "pg/reading.h"
@@ -107,7 +108,7 @@ PGDLLEXPORT Datum spine_read_chain_heads(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_refresh_dashboards);
 PGDLLEXPORT Datum spine_refresh_dashboards(PG_FUNCTION_ARGS) {
-  PreventCommandIfReadOnly("spine.refresh_dashboards()");
+  require_writable("spine.refresh_dashboards()");
   // An older snapshot shows events of this transaction without those before them, which would never be counted.
   if (IsolationUsesXactSnapshot())
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -129,7 +130,7 @@ PGDLLEXPORT Datum spine_refresh_dashboards(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_record_verification);
 PGDLLEXPORT Datum spine_record_verification(PG_FUNCTION_ARGS) {
-  PreventCommandIfReadOnly("spine.record_verification()");
+  require_writable("spine.record_verification()");
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   SPI_connect();

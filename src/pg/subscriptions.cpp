@@ -12,6 +12,7 @@
 #include "core/uuid.h"
 #include "pg/access.h"
 #include "pg/compat.h"
+#include "pg/emit.h"
 #include "pg/errors.h"
 #include "pg/reading.h"
 #include "pg/sql.h"
@@ -121,11 +122,6 @@ bool lock_additions(const char *name) {
   bool got = false;
   for_transaction([&] { got = LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL; });
   return got;
-}
-
-void require_writable(const char *function) {
-  PreventCommandDuringRecovery(function);
-  PreventCommandIfReadOnly(function);
 }
 
 [[noreturn]] void report_unknown(const char *message) {
