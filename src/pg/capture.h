@@ -28,6 +28,9 @@ inline bool is_inherited(const Trigger &trigger) {
   return trigger.tgnargs > capture_arguments && trigger.tgargs[trigger.tgnargs - 1] == inherited_mark;
 }
 
+// spine.capture_change, whoever looks it up and may have no right to the schema; InvalidOid: there is none.
+Oid capture_function();
+
 // The topmost captured tables that this one inherits from, as a partition or otherwise, or itself; none where it is not captured.
 List *captured_roots(Oid relid);
 

@@ -66,13 +66,6 @@ constexpr const char *renamed_tables =
   ereport(ERROR, (errcode(ERRCODE_SPINE_CANNOT_CAPTURE), errmsg("%s", message), errhint("%s", hint)));
 }
 
-// Whoever looks it up may have no right to the schema.
-Oid capture_function() {
-  oidvector *no_arguments = buildoidvector(nullptr, 0);
-  return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("capture_change"), PointerGetDatum(no_arguments),
-                         ObjectIdGetDatum(get_namespace_oid("spine", true)));
-}
-
 // Whether any table is captured: asked at each CREATE TABLE, where planning a query would cost a good part of that.
 bool captures_anything(Oid function) {
   Relation relation = table_open(DependRelationId, AccessShareLock);
@@ -448,6 +441,12 @@ List *captured_roots(Oid relid) {
   foreach (parent, parents_of(relid)) roots = list_concat_unique_oid(roots, captured_roots(lfirst_oid(parent)));
   if (roots == NIL && is_captured(relid)) roots = list_make1_oid(relid);
   return roots;
+}
+
+Oid capture_function() {
+  oidvector *no_arguments = buildoidvector(nullptr, 0);
+  return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("capture_change"), PointerGetDatum(no_arguments),
+                         ObjectIdGetDatum(get_namespace_oid("spine", true)));
 }
 
 const char *table_name(Oid relid) {

@@ -188,15 +188,12 @@ Definition define(MemoryContext kept, Relation relation, const char *entity_colu
 const bool *columns_left_out(MemoryContext kept, Relation relation, const Definition &definition) {
   bool *left_out = static_cast<bool *>(
       MemoryContextAllocZero(kept, sizeof(bool) * static_cast<Size>(RelationGetDescr(relation)->natts + 1)));
+  Oid capture = capture_function();
   const TriggerDesc *triggers = relation->trigdesc;
   for (int i = 0; i < triggers->numtriggers; i++) {
     const Trigger &trigger = triggers->triggers[i];
     bool fires = trigger.tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger.tgenabled == TRIGGER_FIRES_ALWAYS;
-    if (!fires || !TRIGGER_FOR_UPDATE(trigger.tgtype)) continue;
-    const char *function = get_func_name(trigger.tgfoid);
-    if (function == nullptr || strcmp(function, "capture_change") != 0 ||
-        get_func_namespace(trigger.tgfoid) != get_namespace_oid("spine", true))
-      continue;
+    if (!fires || !TRIGGER_FOR_UPDATE(trigger.tgtype) || trigger.tgfoid != capture) continue;
     for (int a = capture_arguments; a < trigger.tgnargs; a++)
       if (std::string_view(trigger.tgargs[a]).substr(0, exclude_prefix.size()) == exclude_prefix)
         left_out[find_column(relation, trigger.tgargs[a] + exclude_prefix.size())] = true;
