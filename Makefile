@@ -2,9 +2,14 @@
 
 EXTENSION = people_os_spine
 MODULE_big = people_os_spine
-DATA = $(wildcard sql/people_os_spine--*.sql)
+EXTENSION_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" people_os_spine.control)
+DATA_built = $(EXTENSION)--$(EXTENSION_VERSION).sql
 DOCS = README.md
-OBJS = $(patsubst %.cpp,%.o,$(wildcard src/core/*.cpp src/pg/*.cpp))
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
+
+# The install script's parts in the order in which they run: sql/extension/NAME.sql, one a capability.
+SCRIPT_PARTS = refuse events chain access emit context event_types read subscriptions history hash verify views \
+  capture required_events migrations cloudevents guard rights
 
 # One regression test a subject; setup makes the extension and the roles that the others use.
 REGRESS = setup $(filter-out setup,$(sort $(patsubst expected/%.out,%,$(wildcard expected/*.out))))
@@ -14,7 +19,7 @@ ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isol
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation --encoding=UTF8 --load-extension=people_os_spine
 
 CXX_FLAGS_OF_OURS = -std=c++17 -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden -Isrc \
-  -DSPINE_VERSION='"$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" people_os_spine.control)"'
+  -DSPINE_VERSION='"$(EXTENSION_VERSION)"'
 # COPT: PGXS passes it to the C compiler and the linker.
 PG_CXXFLAGS = $(CXX_FLAGS_OF_OURS) $(COPT)
 SHLIB_LINK = -lstdc++ -lcrypto -Wl,--version-script=src/exports.map
@@ -30,8 +35,14 @@ override CPPFLAGS := $(patsubst -I$(includedir_server),-isystem $(includedir_ser
 # PGXS does not pass PG_CXXFLAGS on to the bitcode for the JIT.
 COMPILE.cxx.bc += $(CXX_FLAGS_OF_OURS)
 
-$(OBJS): $(wildcard src/core/*.h src/pg/*.h)
+$(OBJS): $(wildcard src/*/*.h)
 people_os_spine.so: src/exports.map
+
+script_parts := $(SCRIPT_PARTS:%=sql/extension/%.sql)
+$(DATA_built): $(script_parts) Makefile
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	  for part in $(script_parts); do echo; cat $$part; done; } > $@.new
+	mv $@.new $@
 
 # For script/test, so that the lists live here alone.
 .PHONY: list-regress list-isolation

@@ -13,7 +13,7 @@ my $source = "$work/source";
 chdir $source or die "$source: $!\n";
 
 my $raises = join '|', 'ereport\(ERROR', 'elog\(ERROR', 'ReThrowError\(',
-  map { "(?<!\\w)$_\\(" } split /\n/, `grep -ohE '\\[\\[noreturn\\]\\] void \\w+' src/pg/* | sed 's/.* //' | sort -u`;
+  map { "(?<!\\w)$_\\(" } split /\n/, `grep -ohE '\\[\\[noreturn\\]\\] void \\w+' src/*/* | sed 's/.* //' | sort -u`;
 
 my (%count, %text, %site, %calls, %raised);
 chomp(my @notes = `find '$source/src' '$work/cmake' -name '*.gcno' ! -path '*/CompilerId*'`);

@@ -12,9 +12,9 @@ sub in_order
 	return [ sort keys %once ];
 }
 
-# src/pg/errors.h, and what the install script raises.
+# src/server/errors.h, and what the install script raises.
 my (%code, %name);
-my $header = slurp_file('src/pg/errors.h');
+my $header = slurp_file('src/server/errors.h');
 while ($header =~ /^#define (ERRCODE_SPINE_\w+) MAKE_SQLSTATE\('(.)', '(.)', '(.)', '(.)', '(.)'\)$/mg)
 {
 	my $code = "$2$3$4$5$6";
@@ -23,7 +23,7 @@ while ($header =~ /^#define (ERRCODE_SPINE_\w+) MAKE_SQLSTATE\('(.)', '(.)', '(.
 	$code{$1} = $code;
 }
 is(scalar(() = $header =~ /^#define/mg), scalar keys %code, 'errors.h is read whole');
-my @installing = slurp_file('sql/people_os_spine--1.0.sql') =~ /ERRCODE = '(\w{5})'/g;
+my @installing = slurp_file('people_os_spine--1.0.sql') =~ /ERRCODE = '(\w{5})'/g;
 
 my ($table) = slurp_file('README.md') =~ /^## Errors\n(.*?)^## /ms;
 my @told = map { /^\| ([^|]+) \|/ ? $1 =~ /\bSP\w{3}\b/g : () } split /\n/, $table;
@@ -33,10 +33,10 @@ is(scalar @told, scalar @{ in_order(@told) }, 'each once');
 # Statements that raise an error, as one line each.
 my $source = '';
 my %raises;
-foreach my $file (sort glob 'src/pg/*.cpp src/pg/*.h')
+foreach my $file (sort glob 'src/*/*.cpp src/*/*.h')
 {
 	my $text = slurp_file($file);
-	$source .= $text unless $file eq 'src/pg/errors.h';
+	$source .= $text unless $file eq 'src/server/errors.h';
 	while ($text =~ /\be(?:report|log)\((?:ERROR|FATAL|PANIC)\b.*?;\n/sg)
 	{
 		my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);

@@ -17,7 +17,7 @@ my %server = copy_of_server();
 my $copy   = PostgreSQL::Test::Utils::tempdir();
 my $pg_config = $ENV{PG_CONFIG} // "/usr/lib/postgresql/@{[ `postgres --version` =~ /(\d+)/ ]}/bin/pg_config";
 system_or_bail('cp', '-a', '.', "$copy/source");
-system_or_bail('cp', 'test/fault/failing_calls.cpp', "$copy/source/src/pg/");
+system_or_bail('cp', 'test/fault/failing_calls.cpp', "$copy/source/src/");
 my $code = slurp_file('test/fault/failing_calls.cpp');
 my @wrapped = ($code =~ /^WRAP\((\w+)\)/mg, $code =~ /^\S.*\b__wrap_(\w+)\(/mg);
 my $flags = join ' ', map { "-Wl,--wrap=$_" } @wrapped;

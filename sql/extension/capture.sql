@@ -1,0 +1,49 @@
+-- Capturing tables
+
+CREATE FUNCTION spine.capture_change() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_capture_change';
+COMMENT ON FUNCTION spine.capture_change() IS
+  'Trigger function, AFTER … FOR EACH STATEMENT with transition tables: emits an event for each row that the statement '
+  'changed, as the trigger''s arguments say. spine.capture_changes makes the triggers. Needs no right of whoever writes '
+  'to the table. Raises SP027 for TRUNCATE, SP003 for a row without an entity, SP026 where a column that the '
+  'definition names is gone, 39P01 where it is attached otherwise, else what spine.emit_event raises, such as 25006';
+
+CREATE FUNCTION spine.capture_changes(
+  "table"             regclass,
+  domain              text,
+  entity_type         text,
+  entity_id_column    name,
+  organization_column name           DEFAULT NULL,
+  exclude             name[]         DEFAULT '{}',
+  mask                name[]         DEFAULT '{}',
+  severity            spine.severity DEFAULT 'low'
+) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_capture_changes';
+COMMENT ON FUNCTION spine.capture_changes(regclass, text, text, name, name, name[], name[], spine.severity) IS
+  'From now on each row of the table, and of what inherits from it, that is inserted, updated or deleted is an event '
+  '<domain>.<entity_type>.created, updated or deleted with the row before and after, in the writer''s transaction. An id '
+  'that is no uuid goes through spine.entity_uuid; a null organization is people_os_spine.organization_id. Columns of '
+  'exclude are left out, those of mask shown as ***. Replaces an earlier definition. The caller owns the table and has '
+  'EXECUTE on spine.capture_change. Raises SP026 for a table or column that cannot be captured, SP001, 42501';
+
+CREATE FUNCTION spine.stop_capture("table" regclass) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_stop_capture';
+COMMENT ON FUNCTION spine.stop_capture(regclass) IS
+  'Undoes spine.capture_changes, for what inherits from the table too. The caller owns the table. Raises SP026 where it '
+  'is not captured, or is with another, 42501';
+
+CREATE FUNCTION spine.follow_partitions() RETURNS event_trigger
+  LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_follow_partitions';
+COMMENT ON FUNCTION spine.follow_partitions() IS
+  'Event trigger function: has a table that is made or attached as a partition, or otherwise inherits, captured with the '
+  'captured table that it inherits from, and refuses to rename a column that a capture names. Raises SP026 where it '
+  'refuses, and where a table cannot be captured';
+
+CREATE EVENT TRIGGER people_os_spine_partitions ON ddl_command_end
+  -- The last ones rename columns of tables too.
+  WHEN TAG IN ('CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE')
+  EXECUTE FUNCTION spine.follow_partitions();
+ALTER EVENT TRIGGER people_os_spine_partitions ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER people_os_spine_partitions IS 'Has partitions of captured tables captured, from their beginning, and what is masked stay masked';

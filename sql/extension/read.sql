@@ -1,0 +1,10 @@
+-- Reading
+
+CREATE FUNCTION spine.read_events(organization_id uuid, after_sequence bigint DEFAULT 0, max_events bigint DEFAULT 1000)
+RETURNS SETOF spine.events
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'spine_read_events';
+COMMENT ON FUNCTION spine.read_events(uuid, bigint, bigint) IS
+  'The events of an organization after a sequence, in order and without a gap, at most max_events: call it again with the '
+  'last sequence that you have. Sees what is committed now, whatever the transaction''s snapshot, and waits until that is '
+  'durable. Needs SELECT on spine.events; there are none of an organization that the role may not read. Raises SP019 for '
+  'a negative max_events, 42501';

@@ -1,0 +1,83 @@
+-- Verifying
+
+CREATE FUNCTION spine.verify_chain(
+  organization_id uuid   DEFAULT NULL,
+  from_sequence   bigint DEFAULT NULL,
+  to_sequence     bigint DEFAULT NULL
+) RETURNS TABLE (
+  organization_id      uuid,
+  intact               boolean,
+  events               bigint,
+  first_sequence       bigint,
+  last_sequence        bigint,
+  head_hash            bytea,
+  faults               bigint,
+  first_fault_sequence bigint,
+  first_fault          text
+)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_verify_chain';
+COMMENT ON FUNCTION spine.verify_chain(uuid, bigint, bigint) IS
+  'Verifies the chain of one organization, or of each, whole or in a range together with its link to the event before. '
+  'One row an organization: intact (NULL where nothing was checked), what was checked, the faults'' number and the '
+  'first. Reads the whole table, with parallel workers as an index build would (max_parallel_maintenance_workers), and '
+  'says by NOTICE how far it is (people_os_spine.progress_interval). Takes no lock that emitters wait for, needs SELECT '
+  'on spine.events. A role that may read some organizations verifies those, and others are to it as if they were not '
+  'there. Raises SP019 for a range that is none, 42501';
+
+CREATE FUNCTION spine.find_chain_faults(
+  organization_id uuid   DEFAULT NULL,
+  from_sequence   bigint DEFAULT NULL,
+  to_sequence     bigint DEFAULT NULL
+) RETURNS TABLE (
+  organization_id uuid,
+  sequence        bigint,
+  event_id        uuid,
+  fault           text,
+  expected        bytea,
+  found           bytea,
+  detail          text
+)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_find_chain_faults';
+COMMENT ON FUNCTION spine.find_chain_faults(uuid, bigint, bigint) IS
+  'Every fault that verify_chain counts, by organization and sequence: content_altered, link_broken, event_missing (one '
+  'row a gap), event_duplicated, order_violated, malformed. expected and found are the hashes that differ. Needs and '
+  'raises what verify_chain does';
+
+CREATE FUNCTION spine.read_verify_progress() RETURNS TABLE (
+  pid               integer,
+  backend_start     timestamptz,
+  organization_id   uuid,
+  started           timestamptz,
+  blocks_total      bigint,
+  blocks_done       bigint,
+  events_done       bigint,
+  share             double precision,
+  events_per_second double precision,
+  seconds_left      double precision
+)
+  LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'spine_read_verify_progress';
+COMMENT ON FUNCTION spine.read_verify_progress() IS
+  'What spine.verify_progress shows, by process and the time at which that started: the verifications of this database '
+  'that the caller''s roles run, or all of them for members of pg_read_all_stats. events_done and events_per_second are '
+  'NULL for a role that sees a part of spine.events. Raises 42P01 where spine.role_bindings is missing';
+
+CREATE VIEW spine.verify_progress AS
+  SELECT p.pid, a.datname, a.usename, p.organization_id, p.started, p.blocks_total, p.blocks_done, p.events_done,
+         p.share, p.events_per_second, p.seconds_left
+    FROM spine.read_verify_progress() p
+    JOIN pg_catalog.pg_stat_activity a ON a.pid = p.pid AND a.backend_start = p.backend_start;
+COMMENT ON VIEW spine.verify_progress IS
+  'The verifications that run in this database longer than a moment, one row each, as they were at most a second ago; '
+  'others'' only for members of pg_read_all_stats. Needs SELECT, and EXECUTE on spine.read_verify_progress';
+COMMENT ON COLUMN spine.verify_progress.pid IS 'The server process that was asked to verify';
+COMMENT ON COLUMN spine.verify_progress.datname IS 'This database';
+COMMENT ON COLUMN spine.verify_progress.usename IS 'Who is logged in there';
+COMMENT ON COLUMN spine.verify_progress.organization_id IS 'The organization that is verified; NULL: all';
+COMMENT ON COLUMN spine.verify_progress.started IS 'When this reading of the table began';
+COMMENT ON COLUMN spine.verify_progress.blocks_total IS
+  'How many blocks of the table are to be read; twice as many once events that share a sequence ask for a second reading';
+COMMENT ON COLUMN spine.verify_progress.blocks_done IS 'How many are read, by all processes';
+COMMENT ON COLUMN spine.verify_progress.events_done IS 'How many events were in them, those of other organizations included; NULL for a role that sees a part of spine.events';
+COMMENT ON COLUMN spine.verify_progress.share IS 'blocks_done of blocks_total: 0 to 1';
+COMMENT ON COLUMN spine.verify_progress.events_per_second IS 'Since the start; NULL where events_done is';
+COMMENT ON COLUMN spine.verify_progress.seconds_left IS 'At that pace; NULL where nothing is read yet';

@@ -1,0 +1,328 @@
+// spine.may_read, and the refusal to explain to a role what is hidden from it.
+#include "access/access.h"
+
+#include <algorithm>
+
+#include "server/compat.h"
+#include "server/errors.h"
+#include "store/event_table.h"
+#include "server/cached_table.h"
+#include "server/settings.h"
+
+extern "C" {
+#include <access/parallel.h>
+#include <access/xact.h>
+#include <catalog/namespace.h>
+#include <catalog/pg_authid.h>
+#include <catalog/pg_type.h>
+#include <executor/executor.h>
+#include <miscadmin.h>
+#include <rewrite/rowsecurity.h>
+#include <tcop/utility.h>
+#include <utils/acl.h>
+#include <utils/array.h>
+#include <utils/guc.h>
+#include <utils/inval.h>
+#include <utils/lsyscache.h>
+#include <utils/memutils.h>
+#include <utils/rls.h>
+#include <utils/syscache.h>
+}
+
+namespace spine {
+
+namespace {
+
+// What spine.role_bindings gives a role, its memberships included.
+struct Rights {
+  Oid role;
+  bool valid;
+  bool exempt;  // a superuser, or the owner of spine.events
+  bool bound;   // emits for the organizations that it was given, and no other
+  bool audits;  // people_os_spine.organization_id does not narrow what it reads
+  Organizations emit;
+  Organizations read;
+};
+
+Rights known[16];  // each in the slot that its role's number names
+uint64 changes;    // counts invalidations, so that one that arrives while rights are read is not lost
+Oid bindings_table, events_table;  // what the rights that are known were read from
+
+int explaining;           // EXPLAINs that run, one in another
+TimestampTz loaded_in;    // the statement that loaded the library, whose beginning the hook did not see
+ProcessUtility_hook_type next_utility;
+ExecutorStart_hook_type next_start;
+
+void forget_rights() {
+  changes++;
+  for (Rights &rights : known) rights.valid = false;
+}
+
+void on_relation_change(Datum, Oid relid) {
+  if (!OidIsValid(relid) || relid == bindings_table || relid == events_table) forget_rights();
+}
+
+void on_role_change(Datum, int, uint32) { forget_rights(); }
+
+// Organizations as they are read, in the current memory context.
+struct Gathering {
+  bool all;
+  int count;
+  int capacity;
+  Uuid *list;
+
+  void add(bool is_all, Datum organization) {
+    if (is_all) {
+      all = true;
+      return;
+    }
+    if (count == capacity) {
+      capacity = Max(16, 2 * capacity);
+      Size size = sizeof(Uuid) * static_cast<Size>(capacity);
+      list = static_cast<Uuid *>(list == nullptr ? palloc(size) : repalloc_huge(list, size));
+    }
+    list[count++] = uuid_of(organization);
+  }
+
+  Organizations keep(MemoryContext context) {
+    if (all) count = 0;
+    std::sort(list, list + count);
+    count = static_cast<int>(std::unique(list, list + count) - list);
+    Size size = sizeof(Uuid) * static_cast<Size>(count);
+    Uuid *copy = static_cast<Uuid *>(MemoryContextAllocHuge(context, Max(size, 1)));
+    if (size > 0) memcpy(static_cast<void *>(copy), list, size);
+    return {all, count, copy};
+  }
+};
+
+Relation open_bindings() {
+  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID});
+  if (relation != nullptr) return relation;
+  ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                  errmsg("table \"spine.role_bindings\" is missing, or not as CREATE EXTENSION made it"),
+                  errhint("It says who may emit and read; have a superuser put it back.")));
+}
+
+void read_bindings(Oid role, Rights *rights) {
+  MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "role bindings", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext before = MemoryContextSwitchTo(reading);
+  Gathering emit{}, read{};
+  Relation relation = open_bindings();
+  each_row_now(relation, 3, [&](const Datum *value, const bool *null) {
+    if (null[0] || null[1] || !has_privs_of_role(role, DatumGetObjectId(value[0]))) return;
+    std::string_view capability = text_view(PG_DETOAST_DATUM_PACKED(value[1]));
+    if (capability == "emit") {
+      rights->bound = true;
+      emit.add(null[2], value[2]);
+    } else {
+      rights->audits |= capability == "audit";
+      read.add(null[2], value[2]);
+    }
+  });
+  table_close(relation, AccessShareLock);
+  MemoryContextSwitchTo(before);
+  rights->emit = emit.keep(CacheMemoryContext);
+  rights->read = read.keep(CacheMemoryContext);
+  MemoryContextDelete(reading);
+}
+
+void forget_lists(Rights *rights) {
+  if (rights->emit.sorted != nullptr) pfree(rights->emit.sorted);
+  rights->emit = {};
+  if (rights->read.sorted != nullptr) pfree(rights->read.sorted);
+  rights->read = {};
+}
+
+// The rights of a role as of the last message about a change. They hold until the next call.
+const Rights *rights_of(Oid role) {
+  Rights *rights = &known[role % lengthof(known)];
+  if (rights->valid && rights->role == role) return rights;
+  // What was read while something changed is read again: a few times at most, for where caches are discarded for the
+  // sake of testing it always has.
+  for (int i = 0; i < 4; i++) {
+    rights->valid = false;
+    forget_lists(rights);
+    uint64 at = changes;
+    bindings_table = spine_table("role_bindings");
+    events_table = spine_table("events");
+    rights->role = role;
+    rights->bound = rights->audits = false;
+    rights->exempt = superuser_arg(role) || (OidIsValid(events_table) && compat_owns_table(events_table, role));
+    if (!rights->exempt) read_bindings(role, rights);
+    rights->valid = changes == at;
+    if (rights->valid) break;
+  }
+  return rights;
+}
+
+bool reads_all(const Rights *rights) {
+  return rights->exempt || (rights->read.all && (rights->audits || !settings.has_organization_id));
+}
+
+bool reads(const Rights *rights, const Uuid &organization) {
+  if (rights->exempt) return true;
+  if (settings.has_organization_id && !rights->audits && organization != settings.organization_id) return false;
+  return rights->read.has(organization);
+}
+
+// What such a policy hides from the role, only the server can tell.
+bool has_restrictive_policy(Oid events, Oid role) {
+  Relation relation = table_open(events, AccessShareLock);
+  bool found = false;
+  ListCell *cell;
+  if (relation->rd_rsdesc != nullptr)
+    foreach (cell, relation->rd_rsdesc->policies) {
+      const RowSecurityPolicy *policy = static_cast<const RowSecurityPolicy *>(lfirst(cell));
+      if (policy->permissive || (policy->polcmd != '*' && policy->polcmd != ACL_SELECT_CHR)) continue;
+      const Oid *roles = reinterpret_cast<const Oid *>(ARR_DATA_PTR(policy->roles));
+      for (int i = 0; i < ARR_DIMS(policy->roles)[0]; i++)
+        found |= roles[i] == ACL_ID_PUBLIC || has_privs_of_role(role, roles[i]);
+    }
+  table_close(relation, AccessShareLock);
+  return found;
+}
+
+[[noreturn]] void refuse_plan(const char *what, const char *table) {
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("%s of spine.%s is refused to role \"%s\", which sees a part of it", what, table,
+                         GetUserNameFromId(GetUserId(), false)),
+                  errhint("Plans tell how many events others have: ask an auditor of all organizations, or the table's "
+                          "owner.")));
+}
+
+void run_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
+                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion) {
+  ProcessUtility_hook_type next = next_utility != nullptr ? next_utility : standard_ProcessUtility;
+  next(statement, query, read_only_tree, context, parameters, environment, destination, completion);
+}
+
+void on_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
+                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion) {
+  if (!IsA(statement->utilityStmt, ExplainStmt)) {
+    run_utility(statement, query, read_only_tree, context, parameters, environment, destination, completion);
+    return;
+  }
+  explaining++;
+  PG_TRY();
+  {
+    run_utility(statement, query, read_only_tree, context, parameters, environment, destination, completion);
+  }
+  PG_FINALLY();
+  {
+    explaining--;
+  }
+  PG_END_TRY();
+}
+
+// auto_explain instruments queries too, but writes what it learns to the server's log. It cannot have come before this
+// hook in the very statement that loaded the library. A worker has the timestamp of its leader, who has judged the plan.
+bool is_explained(const QueryDesc *query, int flags) {
+  if (flags & EXEC_FLAG_EXPLAIN_ONLY) return true;
+  return query->instrument_options != 0 && !IsParallelWorker() &&
+         (explaining > 0 || GetCurrentStatementStartTimestamp() == loaded_in);
+}
+
+void on_executor_start(QueryDesc *query, int flags) {
+  if (is_explained(query, flags)) {
+    Oid schema = get_namespace_oid("spine", true);
+    ListCell *cell;
+    foreach (cell, query->plannedstmt->rtable) {
+      const RangeTblEntry *entry = static_cast<const RangeTblEntry *>(lfirst(cell));
+      // spine.events, and what is counted of it. Row security is that of a view's owner, what spine.may_read lets through
+      // that of who asks.
+      if (entry->rtekind == RTE_RELATION && OidIsValid(schema) && get_rel_namespace(entry->relid) == schema &&
+          check_enable_rls(entry->relid, compat_checked_role(query->plannedstmt, entry), true) == RLS_ENABLED &&
+          !sees_all_events(GetUserId()))
+        refuse_plan("EXPLAIN", get_rel_name(entry->relid));
+    }
+  }
+  if (next_start != nullptr)
+    next_start(query, flags);
+  else
+    standard_ExecutorStart(query, flags);
+}
+
+}  // namespace
+
+bool Organizations::has(const Uuid &organization) const {
+  return all || std::binary_search(sorted, sorted + count, organization);
+}
+
+void require_emitting(Oid table, const Uuid &organization) {
+  AcceptInvalidationMessages();  // a transaction that holds its locks already may have heard of no change for long
+  Oid role = GetUserId();
+  const Rights *rights = rights_of(role);
+  if (rights->exempt || !rights->bound || rights->emit.has(organization) || compat_owns_table(table, role)) return;
+  const char *name = GetUserNameFromId(role, false);
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("role \"%s\" may not emit for organization %s", name, uuid_text(organization)),
+                  errhint("spine.grant_emitter says for which organizations a role may emit; it replaces what it said "
+                          "before.")));
+}
+
+bool sees_all_events(Oid role) {
+  Oid events = events_relid();
+  return check_enable_rls(events, role, true) != RLS_ENABLED ||
+         (reads_all(rights_of(role)) && !has_restrictive_policy(events, role));
+}
+
+Organizations require_reading(Oid events) {
+  AcceptInvalidationMessages();
+  Oid role = GetUserId();
+  if (pg_class_aclcheck(events, role, ACL_SELECT) != ACLCHECK_OK)
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("role \"%s\" may not read spine.events", GetUserNameFromId(role, false)),
+                    errhint("spine.grant_reader or spine.grant_auditor lets it.")));
+  if (sees_all_events(role)) return {true, 0, nullptr};
+  if (has_restrictive_policy(events, role))
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("a restrictive policy on spine.events applies to role \"%s\"", GetUserNameFromId(role, false)),
+                    errhint("Only SELECT respects it. Exempt the role from it, or ask an auditor.")));
+  const Rights *rights = rights_of(role);
+  Organizations given{};
+  if (settings.has_organization_id && !rights->audits) {
+    given.sorted = static_cast<Uuid *>(palloc(sizeof(Uuid)));
+    given.sorted[0] = settings.organization_id;
+    given.count = rights->read.has(settings.organization_id);
+  } else {
+    given.count = rights->read.count;
+    Size size = sizeof(Uuid) * static_cast<Size>(given.count);
+    given.sorted = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1)));
+    if (size > 0) memcpy(static_cast<void *>(given.sorted), rights->read.sorted, size);
+  }
+  return given;
+}
+
+void watch_access() {
+  CacheRegisterRelcacheCallback(on_relation_change, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_role_change, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(AUTHOID, on_role_change, static_cast<Datum>(0));
+  loaded_in = GetCurrentStatementStartTimestamp();
+  next_utility = ProcessUtility_hook;
+  ProcessUtility_hook = on_utility;
+  next_start = ExecutorStart_hook;
+  ExecutorStart_hook = on_executor_start;
+}
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_may_read);
+PGDLLEXPORT Datum spine_may_read(PG_FUNCTION_ARGS) {
+  // Once a statement: one that was prepared in a transaction with its locks hears of no change otherwise.
+  if (fcinfo->flinfo->fn_extra == nullptr) {
+    AcceptInvalidationMessages();
+    fcinfo->flinfo->fn_extra = known;
+  }
+  PG_RETURN_BOOL(reads(rights_of(GetUserId()), uuid_of(PG_GETARG_DATUM(0))));
+}
+
+// Planning calls it, so the hooks are there before a plan that row security shaped is run or shown.
+PG_FUNCTION_INFO_V1(spine_may_read_support);
+PGDLLEXPORT Datum spine_may_read_support(FunctionCallInfo) {
+  if (Debug_print_plan && client_min_messages <= LOG && !sees_all_events(GetUserId())) refuse_plan("debug_print_plan", "events");
+  PG_RETURN_POINTER(nullptr);
+}
+
+}  // extern "C"
+
+}  // namespace spine

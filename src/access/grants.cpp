@@ -1,0 +1,186 @@
+// spine.grant_emitter, grant_reader, grant_auditor and revoke_all. Their SQL runs with the rights of
+// whoever calls.
+#include "server/errors.h"
+#include "server/sql.h"
+
+extern "C" {
+#include <catalog/pg_type.h>
+#include <miscadmin.h>
+#include <utils/array.h>
+}
+
+namespace spine {
+
+namespace {
+
+constexpr const char *use_types = "GRANT USAGE ON TYPE spine.actor_type, spine.environment, spine.severity TO %s";
+
+constexpr const char *emitter_grants[] = {
+    "GRANT USAGE ON SCHEMA spine TO %s", use_types,
+    "GRANT EXECUTE ON FUNCTION spine.emit_event, spine.emit_events, spine.chain_pending, spine.entity_uuid, "
+    "spine.set_context TO %s"};
+
+constexpr const char *reader_grants[] = {
+    "GRANT USAGE ON SCHEMA spine TO %s", use_types,
+    "GRANT SELECT ON TABLE spine.events, spine.verify_progress, spine.subscription_lag, spine.audit_log, spine.activity_feed, spine.counted_chains, "
+    "spine.daily_counts, spine.daily_actor_counts, spine.uncounted_events, spine.events_by_day, spine.events_by_domain, "
+    "spine.events_by_type, spine.events_by_severity, spine.events_by_actor, spine.verifications, spine.chain_status TO %s",
+    "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
+    "spine.read_verify_progress, spine.replay, spine.entity_history, spine.entity_as_of, spine.read_chain_heads, "
+    "spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, spine.to_cloudevent, "
+    "spine.set_context, spine.create_subscription, spine.next_batch, spine.acknowledge, spine.drop_subscription, "
+    "spine.read_subscriptions TO %s"};
+
+constexpr const char *auditor_grant =
+    "GRANT EXECUTE ON FUNCTION spine.verify_guards, spine.refresh_dashboards, spine.record_verification TO %s";
+
+constexpr const char *revokes[] = {"REVOKE ALL ON SCHEMA spine FROM %s CASCADE",
+                                   "REVOKE ALL ON ALL TABLES IN SCHEMA spine FROM %s CASCADE",
+                                   "REVOKE ALL ON ALL SEQUENCES IN SCHEMA spine FROM %s CASCADE",
+                                   "REVOKE ALL ON ALL ROUTINES IN SCHEMA spine FROM %s CASCADE"};
+
+// Types have no GRANT … ON ALL.
+constexpr const char *types_of_role =
+    "SELECT DISTINCT pg_catalog.quote_ident(t.typname::text) FROM pg_catalog.pg_type t, pg_catalog.aclexplode(t.typacl) a"
+    " WHERE t.typnamespace = 'spine'::pg_catalog.regnamespace AND a.grantee = $1";
+
+// What is left to a role, because somebody else granted it or because the object is its own.
+constexpr const char *rights_left =
+    "SELECT pg_catalog.pg_describe_object(o.classid, o.objid, o.objsubid), pg_catalog.pg_get_userbyid(a.grantor)::text"
+    "  FROM (SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass AS classid, oid AS objid, 0 AS objsubid, nspacl AS acl"
+    "          FROM pg_catalog.pg_namespace WHERE oid = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, oid, 0, relacl"
+    "          FROM pg_catalog.pg_class WHERE relnamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, attrelid, attnum, attacl"
+    "          FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_class c ON c.oid = attrelid"
+    "         WHERE relnamespace = 'spine'::pg_catalog.regnamespace AND attacl IS NOT NULL"
+    "        UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, 0, proacl"
+    "          FROM pg_catalog.pg_proc WHERE pronamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, 0, typacl"
+    "          FROM pg_catalog.pg_type WHERE typnamespace = 'spine'::pg_catalog.regnamespace) o,"
+    "       pg_catalog.aclexplode(o.acl) a"
+    " WHERE a.grantee = $1 LIMIT 1";
+
+// Whatever spine has of its owner, GRANT and REVOKE cannot give or take.
+constexpr const char *objects_owned =
+    "SELECT pg_catalog.pg_describe_object(o.classid, o.objid, 0)"
+    "  FROM (SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass AS classid, oid AS objid, nspowner AS owner"
+    "          FROM pg_catalog.pg_namespace WHERE oid = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, oid, relowner"
+    "          FROM pg_catalog.pg_class WHERE relnamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, proowner"
+    "          FROM pg_catalog.pg_proc WHERE pronamespace = 'spine'::pg_catalog.regnamespace"
+    "        UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typowner"
+    "          FROM pg_catalog.pg_type WHERE typnamespace = 'spine'::pg_catalog.regnamespace) o"
+    " WHERE o.owner = $1 ORDER BY o.objid LIMIT 1";
+
+constexpr const char *delete_bindings = "DELETE FROM spine.role_bindings WHERE role = $1 AND capability = $2";
+constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability) VALUES ($1, $2)";
+constexpr const char *insert_some =
+    "INSERT INTO spine.role_bindings (role, capability, organization_id)"
+    " SELECT DISTINCT $1, $2, o FROM pg_catalog.unnest($3) o";
+
+SqlArgument of_role(Oid role) { return {REGROLEOID, ObjectIdGetDatum(role)}; }
+
+// The first column of the first row, or another; null without a row.
+const char *found(int column = 1) {
+  return SPI_processed == 0 ? nullptr : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+}
+
+Oid role_argument(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(0))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("role is null"),
+                    errhint("Pass the name of a role, such as 'payroll'.")));
+  return PG_GETARG_OID(0);
+}
+
+const char *existing_role(Oid role) {
+  const char *name = GetUserNameFromId(role, true);
+  if (name == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no role with number %u", role),
+                    errhint("Pass the name of a role that exists.")));
+  return quote_identifier(name);
+}
+
+// 0: all organizations.
+Datum organizations_argument(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(1)) return 0;
+  ArrayType *array = PG_GETARG_ARRAYTYPE_P(1);
+  if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) == 0)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the array of organizations is empty"),
+                    errhint("Leave it out to give all organizations; spine.revoke_all takes what a role has.")));
+  if (array_contains_nulls(array))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the array of organizations holds a null"),
+                    errhint("Leave the array out to give all organizations.")));
+  return PointerGetDatum(array);
+}
+
+// What the role has of this capability is from now on this, and nothing besides.
+template <int n>
+void give(Oid role, const char *const (&grants)[n], const char *further, const char *capability, Datum organizations) {
+  const char *name = existing_role(role);
+  SPI_connect();
+  for (const char *grant : grants) run_sql(psprintf(grant, name));
+  if (further != nullptr) run_sql(psprintf(further, name));
+  SqlArgument what = {TEXTOID, CStringGetTextDatum(capability)};
+  run_sql(delete_bindings, {of_role(role), what});
+  if (organizations == 0)
+    run_sql(insert_all, {of_role(role), what});
+  else
+    run_sql(insert_some, {of_role(role), what, {UUIDARRAYOID, organizations}});
+  SPI_finish();
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_grant_emitter);
+PGDLLEXPORT Datum spine_grant_emitter(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), emitter_grants, nullptr, "emit", organizations_argument(fcinfo));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_reader);
+PGDLLEXPORT Datum spine_grant_reader(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), reader_grants, nullptr, "read", organizations_argument(fcinfo));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_auditor);
+PGDLLEXPORT Datum spine_grant_auditor(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), reader_grants, auditor_grant, "audit", 0);
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_revoke_all);
+PGDLLEXPORT Datum spine_revoke_all(PG_FUNCTION_ARGS) {
+  Oid role = role_argument(fcinfo);
+  const char *name = GetUserNameFromId(role, true);
+  SPI_connect();
+  // A role that was dropped left its bindings, and nothing else.
+  if (name != nullptr) {
+    const char *quoted = quote_identifier(name);
+    run_sql(objects_owned, {of_role(role)});
+    if (found() != nullptr)
+      ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("role \"%s\" owns %s", name, found()),
+                      errhint("An owner's rights are no grants: ALTER … OWNER TO another role first.")));
+    for (const char *revoke : revokes) run_sql(psprintf(revoke, quoted));
+    run_sql(types_of_role, {of_role(role)});
+    SPITupleTable *types = SPI_tuptable;
+    for (uint64 i = 0; i < types->numvals; i++)
+      run_sql(psprintf("REVOKE ALL ON TYPE spine.%s FROM %s CASCADE", SPI_getvalue(types->vals[i], types->tupdesc, 1), quoted));
+    run_sql(rights_left, {of_role(role)});
+    if (found() != nullptr)
+      ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+                      errmsg("role \"%s\" has rights on %s that role \"%s\" granted", name, found(), found(2)),
+                      errhint("SET ROLE %s and REVOKE them, then call spine.revoke_all again.", quote_identifier(found(2)))));
+  }
+  run_sql("DELETE FROM spine.role_bindings WHERE role = $1", {of_role(role)});
+  SPI_finish();
+  PG_RETURN_VOID();
+}
+
+}  // extern "C"
+
+}  // namespace spine

@@ -1,0 +1,40 @@
+// What capture and the rule have in common about the rows of business tables: when a value changed, and which entity an id
+// that is no uuid names.
+#pragma once
+
+#include "server/pg.h"
+
+namespace spine {
+
+// What the text of a value depends on, as it is from begin to end: one text in every session. An error ends it too, with
+// the (sub)transaction.
+class PinnedSettings {
+ public:
+  void begin();
+  void end();
+
+ private:
+  int level_;
+};
+
+// The text of ids of one type as the cast to text gives it, which is what people call spine.entity_uuid with.
+class KeyText {
+ public:
+  // What it looks up lives as long as the memory context.
+  void find(Oid type, MemoryContext memory);
+
+  // Whether of() is to be called with PinnedSettings.
+  bool needs_pinned_settings() const { return needs_pinned_settings_; }
+
+  Datum of(Datum id);
+
+ private:
+  FmgrInfo function_;
+  bool is_cast_;
+  bool needs_pinned_settings_;
+};
+
+// Whether two values of one column are the same to the byte, wherever they are stored and compressed or not.
+bool same_value(int16 length, bool by_value, Datum before, bool before_null, Datum after, bool after_null);
+
+}  // namespace spine

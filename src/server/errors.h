@@ -1,0 +1,54 @@
+// The errors of the spine. Each has its own SQLSTATE in class SP (implementation-defined by the SQL standard),
+// names the value at fault, and hints at what to do. README.md lists them.
+#pragma once
+
+#include "server/pg.h"
+
+#define ERRCODE_SPINE_BAD_EVENT_NAME MAKE_SQLSTATE('S', 'P', '0', '0', '1')
+#define ERRCODE_SPINE_NAME_DISAGREES MAKE_SQLSTATE('S', 'P', '0', '0', '2')
+#define ERRCODE_SPINE_NO_ENTITY MAKE_SQLSTATE('S', 'P', '0', '0', '3')
+#define ERRCODE_SPINE_NO_ACTOR MAKE_SQLSTATE('S', 'P', '0', '0', '4')
+#define ERRCODE_SPINE_NO_ORGANIZATION MAKE_SQLSTATE('S', 'P', '0', '0', '5')
+#define ERRCODE_SPINE_NO_ENVIRONMENT MAKE_SQLSTATE('S', 'P', '0', '0', '6')
+#define ERRCODE_SPINE_ENVIRONMENT_DISAGREES MAKE_SQLSTATE('S', 'P', '0', '0', '7')
+#define ERRCODE_SPINE_PAYLOAD_NOT_OBJECT MAKE_SQLSTATE('S', 'P', '0', '0', '8')
+#define ERRCODE_SPINE_PAYLOAD_TOO_LARGE MAKE_SQLSTATE('S', 'P', '0', '0', '9')
+#define ERRCODE_SPINE_PAYLOAD_TOO_DEEP MAKE_SQLSTATE('S', 'P', '0', '1', '0')
+#define ERRCODE_SPINE_PAYLOAD_NUMBER MAKE_SQLSTATE('S', 'P', '0', '1', '1')
+#define ERRCODE_SPINE_COLUMN_IS_GIVEN MAKE_SQLSTATE('S', 'P', '0', '1', '2')
+#define ERRCODE_SPINE_IMMUTABLE MAKE_SQLSTATE('S', 'P', '0', '1', '3')
+#define ERRCODE_SPINE_BAD_BATCH MAKE_SQLSTATE('S', 'P', '0', '1', '4')
+#define ERRCODE_SPINE_NOT_STORED MAKE_SQLSTATE('S', 'P', '0', '1', '5')
+#define ERRCODE_SPINE_ROLE_NAME_NOT_UTF8 MAKE_SQLSTATE('S', 'P', '0', '1', '6')
+#define ERRCODE_SPINE_CHAIN_UNUSABLE MAKE_SQLSTATE('S', 'P', '0', '1', '7')
+#define ERRCODE_SPINE_BAD_TABLE MAKE_SQLSTATE('S', 'P', '0', '1', '8')
+#define ERRCODE_SPINE_BAD_RANGE MAKE_SQLSTATE('S', 'P', '0', '1', '9')
+// SP020 (encoding) and SP021 (schema made beforehand) are raised by the install script.
+#define ERRCODE_SPINE_BAD_TRIGGER MAKE_SQLSTATE('S', 'P', '0', '2', '2')
+#define ERRCODE_SPINE_DAMAGED_JSON MAKE_SQLSTATE('S', 'P', '0', '2', '3')
+#define ERRCODE_SPINE_GUARDED MAKE_SQLSTATE('S', 'P', '0', '2', '4')
+#define ERRCODE_SPINE_UNKNOWN_EVENT_TYPE MAKE_SQLSTATE('S', 'P', '0', '2', '5')
+#define ERRCODE_SPINE_CANNOT_CAPTURE MAKE_SQLSTATE('S', 'P', '0', '2', '6')
+#define ERRCODE_SPINE_CAPTURED_TRUNCATE MAKE_SQLSTATE('S', 'P', '0', '2', '7')
+#define ERRCODE_SPINE_CHANGE_WITHOUT_EVENT MAKE_SQLSTATE('S', 'P', '0', '2', '8')
+#define ERRCODE_SPINE_UNKNOWN_SUBSCRIPTION MAKE_SQLSTATE('S', 'P', '0', '2', '9')
+#define ERRCODE_SPINE_BATCH_NOT_HELD MAKE_SQLSTATE('S', 'P', '0', '3', '0')
+#define ERRCODE_SPINE_BAD_SUBSCRIPTION MAKE_SQLSTATE('S', 'P', '0', '3', '1')
+#define ERRCODE_SPINE_BAD_HANDLER MAKE_SQLSTATE('S', 'P', '0', '3', '2')
+// Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
+// 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
+// SPW01 is the warning about a restored row that does not reproduce its hash.
+#define ERRCODE_SPINE_RESTORED_ROW_ALTERED MAKE_SQLSTATE('S', 'P', 'W', '0', '1')
+
+namespace spine {
+
+// A copy of text for a message: at most 200 bytes, cut at a character, with an ellipsis where it was cut.
+const char *clipped(std::string_view text);
+
+const char *uuid_text(const Uuid &uuid);
+
+// Raises what a core function reported. what: the value at fault; written: the canonical form as far as it
+// came. Never returns.
+[[noreturn]] void report(Status status, const char *what, std::string_view written = {});
+
+}  // namespace spine

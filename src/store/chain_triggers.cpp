@@ -1,0 +1,128 @@
+// spine.chain_event and spine.refuse_change, the trigger functions.
+#include "store/chain.h"
+#include "server/compat.h"
+#include "store/durability.h"
+#include "server/errors.h"
+#include "guard/guard.h"
+#include "store/pending.h"
+
+extern "C" {
+#include <access/htup_details.h>
+#include <catalog/pg_trigger.h>
+#include <commands/trigger.h>
+#include <miscadmin.h>
+}
+
+namespace spine {
+
+namespace {
+
+TriggerData *trigger_data(FunctionCallInfo fcinfo, const char *function) {
+  if (!CALLED_AS_TRIGGER(fcinfo))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("%s is a trigger function", function),
+                    errhint("CREATE TRIGGER attaches it to a table.")));
+  return reinterpret_cast<TriggerData *>(fcinfo->context);
+}
+
+// What runs after the hash was computed could change the row or swallow it.
+void refuse_later_triggers(const TriggerData *data) {
+  const TriggerDesc *triggers = data->tg_relation->trigdesc;
+  bool passed = false;
+  for (int i = 0; i < triggers->numtriggers; i++) {
+    const Trigger &trigger = triggers->triggers[i];
+    if (trigger.tgoid == data->tg_trigger->tgoid) {
+      passed = true;
+    } else if (passed && trigger.tgenabled != TRIGGER_DISABLED && TRIGGER_FOR_ROW(trigger.tgtype) &&
+               TRIGGER_FOR_BEFORE(trigger.tgtype) && TRIGGER_FOR_INSERT(trigger.tgtype)) {
+      ereport(ERROR,
+              (errcode(ERRCODE_SPINE_BAD_TRIGGER),
+               errmsg("trigger \"%s\" would run after the event is hashed", trigger.tgname),
+               errhint("Triggers run in the order of their names: give it one that sorts before \"%s\".",
+                       data->tg_trigger->tgname)));
+    }
+  }
+}
+
+// A complete row is a backup that comes back. It is stored as it is, so that one damaged row never makes a
+// backup unrestorable; what is wrong with it, verification says, and so does this warning.
+void restore(Relation relation, const EventValues &values) {
+  if (!superuser() && !compat_owns_table(RelationGetRelid(relation), GetUserId())) refuse_given_columns(values);
+  Event event;
+  event_of_values(values, &event);
+  std::string_view payload;
+  Hash hash;
+  Status status = hasher().canonical_json(event.payload, {MaxAllocHugeSize, SIZE_MAX, false}, &payload);
+  if (status == Status::ok) status = hasher().digest(event, payload, &hash);
+  if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "event");
+  bool same = status == Status::ok && event.event_hash.size == hash.size() &&
+              memcmp(event.event_hash.data, hash.data(), hash.size()) == 0;
+  if (!same)
+    ereport(WARNING,
+            (errcode(ERRCODE_SPINE_RESTORED_ROW_ALTERED),
+             errmsg("event %s, sequence " INT64_FORMAT " of organization %s, does not reproduce its hash",
+                    uuid_text(event.id), static_cast<int64>(event.sequence), uuid_text(event.organization_id)),
+             errhint("It was altered before it was backed up, or since. It is stored as it is, and "
+                     "spine.find_chain_faults() reports it.")));
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_chain_event);
+PGDLLEXPORT Datum spine_chain_event(PG_FUNCTION_ARGS) {
+  TriggerData *data = trigger_data(fcinfo, "spine.chain_event()");
+  if (!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
+      !TRIGGER_FIRED_BY_INSERT(data->tg_event))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("trigger \"%s\" does not run where events are chained", data->tg_trigger->tgname),
+                    errhint("Attach spine.chain_event() BEFORE INSERT … FOR EACH ROW.")));
+  Relation relation = data->tg_relation;
+  refuse_later_triggers(data);
+  const EventTable *table = event_table(relation);
+  TupleDesc shape = RelationGetDescr(relation);
+  Datum *all = static_cast<Datum *>(palloc(sizeof(Datum) * static_cast<Size>(shape->natts)));
+  bool *nulls = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(shape->natts)));
+  heap_deform_tuple(data->tg_trigtuple, shape, all, nulls);
+  EventValues values;
+  bool complete = true;
+  for (int c = 0; c < column_count; c++) {
+    int i = table->attnum[c] - 1;
+    values.value[c] = all[i];
+    values.null[c] = nulls[i];
+    complete &= !nulls[i];
+  }
+  if (complete) {
+    restore(relation, values);
+    note_chained_event();
+    forget_head(table->root, uuid_of(values.get(Column::organization_id)));
+    return PointerGetDatum(data->tg_trigtuple);
+  }
+  resolve_organization(&values);
+  chain_pending_of(uuid_of(values.get(Column::organization_id)));  // what was emitted before comes before
+  std::string_view payload;
+  check_event(table, &values, nullptr, &payload);
+  stamp_event(&values);
+  chain_event(relation, table, &values, payload);
+  remember_head(table, values, false);
+  for (int c = 0; c < column_count; c++) {
+    int i = table->attnum[c] - 1;
+    all[i] = values.value[c];
+    nulls[i] = values.null[c];
+  }
+  return PointerGetDatum(heap_form_tuple(shape, all, nulls));
+}
+
+PG_FUNCTION_INFO_V1(spine_refuse_change);
+PGDLLEXPORT Datum spine_refuse_change(PG_FUNCTION_ARGS) {
+  TriggerData *data = trigger_data(fcinfo, "spine.refuse_change()");
+  const char *change = TRIGGER_FIRED_BY_UPDATE(data->tg_event)     ? "UPDATE"
+                       : TRIGGER_FIRED_BY_DELETE(data->tg_event)   ? "DELETE"
+                       : TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) ? "TRUNCATE"
+                                                                   : "this change";
+  refuse_change(change, RelationGetRelationName(data->tg_relation));
+}
+
+}  // extern "C"
+
+}  // namespace spine

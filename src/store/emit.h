@@ -1,0 +1,16 @@
+// Emitting, for whatever in the spine has events to emit.
+#pragma once
+
+#include "store/event_table.h"
+
+namespace spine {
+
+// Raises 25006 where the transaction may not write, which says that this function cannot be executed.
+void require_writable(const char *function);
+
+// Checks, then chains and stores the events now or just before the commit, as people_os_spine.chain_at says. Gives each
+// its id. *position tells how far it is. Raises what spine.emit_event raises; whether the transaction may write at all
+// is the caller's to know.
+void emit(EventValues *events, int count, int *position);
+
+}  // namespace spine

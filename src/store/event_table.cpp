@@ -1,0 +1,478 @@
+#include "store/event_table.h"
+
+#include "server/compat.h"
+#include "server/errors.h"
+#include "server/cached_table.h"
+
+extern "C" {
+#include <access/detoast.h>
+#include <access/genam.h>
+#include <access/heaptoast.h>
+#include <access/htup_details.h>
+#include <access/relation.h>
+#include <access/table.h>
+#include <access/tableam.h>
+#include <access/xact.h>
+#include <catalog/namespace.h>
+#include <catalog/pg_am_d.h>
+#include <catalog/partition.h>
+#include <catalog/pg_enum.h>
+#include <catalog/pg_inherits.h>
+#include <catalog/pg_type.h>
+#include <miscadmin.h>
+#include <storage/bufmgr.h>
+#include <utils/fmgroids.h>
+#include <utils/hsearch.h>
+#include <utils/inval.h>
+#include <utils/lsyscache.h>
+#include <utils/memutils.h>
+#include <utils/resowner.h>
+#include <utils/syscache.h>
+#include <utils/timestamp.h>
+#include <utils/xid8.h>
+}
+
+namespace spine {
+
+namespace {
+
+HTAB *tables;
+uint64 changes;  // counts invalidations, so that one that arrives during a build is not lost
+
+// Enum labels by value. An entry is never removed or moved, for events hold views of it.
+struct CachedLabel {
+  Oid value;
+  bool valid;
+  NameData label;
+};
+HTAB *labels;
+CachedLabel *recent_labels[16];  // by value too: what a hash table would find again for each column of each row
+
+// The type of each column; for the enums, its name in schema spine.
+constexpr Oid column_types[column_count] = {
+    UUIDOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, UUIDOID, InvalidOid, UUIDOID,
+    InvalidOid, TIMESTAMPTZOID, InvalidOid, JSONBOID, INT8OID, XID8OID, TEXTOID, BYTEAOID, BYTEAOID};
+
+int enum_index(Column column) {
+  switch (column) {
+    case Column::actor_type:
+      return 0;
+    case Column::environment:
+      return 1;
+    case Column::severity:
+      return 2;
+    default:
+      return -1;
+  }
+}
+
+// By Oid, for the life of the backend.
+HTAB *create_table(const char *name, Size entry_size) {
+  HASHCTL control{};
+  control.keysize = sizeof(Oid);
+  control.entrysize = entry_size;
+  control.hcxt = CacheMemoryContext;
+  return hash_create(name, 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void forget_table(Datum, Oid relid) {
+  changes++;
+  if (tables == nullptr) return;
+  if (OidIsValid(relid)) {
+    EventTable *table = static_cast<EventTable *>(hash_search(tables, &relid, HASH_FIND, nullptr));
+    if (table != nullptr) table->valid = false;
+    return;
+  }
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, tables);
+  while (EventTable *table = static_cast<EventTable *>(hash_seq_search(&all))) table->valid = false;
+}
+
+// A function or a type was changed: expressions that were prepared for a table may have its body or its
+// constraints in them.
+void forget_all_tables(Datum, int, uint32) { forget_table(static_cast<Datum>(0), InvalidOid); }
+
+void forget_labels(Datum, int, uint32) {
+  if (labels == nullptr) return;
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, labels);
+  while (CachedLabel *cached = static_cast<CachedLabel *>(hash_seq_search(&all))) cached->valid = false;
+}
+
+[[noreturn]] void bad_table(Relation relation, const char *why) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
+                  errmsg("table \"%s\" cannot carry events: %s", RelationGetRelationName(relation), why),
+                  errhint("Create it with CREATE TABLE … (LIKE spine.events INCLUDING ALL).")));
+}
+
+void check_column(Relation relation, const EventTable *table, int c, Form_pg_attribute attribute) {
+  int e = enum_index(static_cast<Column>(c));
+  bool fits = e < 0 ? attribute->atttypid == column_types[c]
+                    : attribute->atttypid == table->enum_type[e] && get_typtype(attribute->atttypid) == TYPTYPE_ENUM;
+  if (attribute->attgenerated != '\0')
+    bad_table(relation, psprintf("its column \"%s\" is generated", column_names[c]));
+  if (!fits)
+    bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
+}
+
+// A B-tree on that column and the sequence, both ascending, of all rows.
+Oid find_index(Relation relation, const EventTable *table, Column first, bool must_be_unique) {
+  Oid found = InvalidOid;
+  List *indexes = RelationGetIndexList(relation);
+  ListCell *cell;
+  foreach (cell, indexes) {
+    Oid oid = lfirst_oid(cell);
+    Relation index = index_open(oid, AccessShareLock);
+    Form_pg_index form = index->rd_index;
+    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts == 2 &&
+        index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == table->attnum[static_cast<int>(first)] &&
+        form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[0] == 0 &&
+        index->rd_indoption[1] == 0 && RelationGetIndexPredicate(index) == NIL)
+      found = oid;
+    index_close(index, AccessShareLock);
+    if (OidIsValid(found)) break;
+  }
+  list_free(indexes);
+  return found;
+}
+
+void build(Relation relation, EventTable *table) {
+  TupleDesc shape = RelationGetDescr(relation);
+  Oid schema = get_namespace_oid("spine", false);
+  const char *enums[] = {"actor_type", "environment", "severity"};
+  for (int e = 0; e < 3; e++)
+    table->enum_type[e] = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(enums[e]), ObjectIdGetDatum(schema));
+
+  if (table->attributes != nullptr) pfree(table->attributes);
+  table->attributes = nullptr;
+  table->attributes = static_cast<StoredAttribute *>(
+      MemoryContextAlloc(CacheMemoryContext, sizeof(StoredAttribute) * static_cast<size_t>(shape->natts)));
+  table->natts = shape->natts;
+  memset(table->attnum, 0, sizeof table->attnum);
+  for (int i = 0; i < shape->natts; i++) {
+    Form_pg_attribute attribute = TupleDescAttr(shape, i);
+    StoredAttribute *out = &table->attributes[i];
+    out->length = attribute->attlen;
+    out->align = static_cast<uint8_t>(att_align_nominal(1, attribute->attalign));
+    out->column = -1;
+    if (attribute->attisdropped) continue;
+    for (int c = 0; c < column_count; c++) {
+      if (strcmp(NameStr(attribute->attname), column_names[c]) != 0) continue;
+      check_column(relation, table, c, attribute);
+      out->column = static_cast<int8>(c);
+      table->attnum[c] = static_cast<AttrNumber>(i + 1);
+    }
+  }
+  for (int c = 0; c < column_count; c++)
+    if (table->attnum[c] == 0) bad_table(relation, psprintf("it has no column \"%s\"", column_names[c]));
+
+  table->root = relation->rd_rel->relispartition ? partition_root(table->relid) : table->relid;
+  table->sequence_index = find_index(relation, table, Column::organization_id, true);
+  table->entity_index = find_index(relation, table, Column::entity_id, false);
+}
+
+// What the core reads rows by.
+static_assert(SizeofHeapTupleHeader == 23 && offsetof(HeapTupleHeaderData, t_infomask2) == 18 &&
+              offsetof(HeapTupleHeaderData, t_infomask) == 20 && offsetof(HeapTupleHeaderData, t_hoff) == 22);
+static_assert(HEAP_NATTS_MASK == 0x07ff && HEAP_HASNULL == 0x0001 && MAXIMUM_ALIGNOF == 8);
+static_assert(VARTAG_ONDISK == 18 && VARHDRSZ_EXTERNAL + sizeof(varatt_external) == 18 && VARHDRSZ_COMPRESSED == 8);
+
+// False: the value is none of the enum's.
+bool set_label(Event *event, Column column, Oid value) {
+  const char *label = enum_label(value);
+  if (label == nullptr) return false;
+  (column == Column::actor_type ? event->actor_type : column == Column::environment ? event->environment : event->severity) = label;
+  event->present |= bit(column);
+  return true;
+}
+
+// The bytes of a chunk, whose number is to be this; none where the row is no such chunk.
+Bytes chunk_of(const TupleTableSlot *slot, HeapTuple tuple, int32 number) {
+  constexpr size_t header = MAXALIGN(SizeofHeapTupleHeader);
+  constexpr size_t at = header + sizeof(Oid) + sizeof(int32);
+  HeapTupleHeader row = tuple->t_data;
+  if (!lies_in_its_page(slot, tuple) || tuple->t_len < at + VARHDRSZ || row->t_hoff != header ||
+      (row->t_infomask & HEAP_HASNULL) != 0 || HeapTupleHeaderGetNatts(row) != 3)
+    return {};
+  const char *data = reinterpret_cast<const char *>(row);
+  int32 stored_number;
+  memcpy(&stored_number, data + header + sizeof(Oid), sizeof stored_number);
+  bool plain = VARATT_IS_4B_U(data + at) || (VARATT_IS_1B(data + at) && !VARATT_IS_1B_E(data + at));
+  if (stored_number != number || !plain || VARSIZE_ANY(data + at) > tuple->t_len - at) return {};
+  return bytes_view(data + at);
+}
+
+// Puts an out-of-line value together, still compressed where it is stored so. Null: it is damaged. The server's own
+// reader trusts that a chunk is one, and reads what is none to its death.
+const varlena *gather(Relation relation, const varatt_external &pointer, const char **why) {
+  *why = "its pointer to an out-of-line value is damaged";
+  size_t size = VARATT_EXTERNAL_GET_EXTSIZE(pointer);
+  if (pointer.va_toastrelid != relation->rd_rel->reltoastrelid || pointer.va_rawsize < VARHDRSZ ||
+      static_cast<Size>(pointer.va_rawsize) > MaxAllocSize || size > static_cast<size_t>(pointer.va_rawsize) - VARHDRSZ)
+    return nullptr;
+  bool compressed = size < static_cast<size_t>(pointer.va_rawsize) - VARHDRSZ;
+  if (compressed && size < VARHDRSZ_COMPRESSED - VARHDRSZ) return nullptr;
+  varlena *value = static_cast<varlena *>(palloc(size + VARHDRSZ));
+  if (compressed)
+    SET_VARSIZE_COMPRESSED(value, size + VARHDRSZ);
+  else
+    SET_VARSIZE(value, size + VARHDRSZ);
+
+  Relation chunks = table_open(pointer.va_toastrelid, AccessShareLock);
+  Relation *indexes;
+  int index_count;
+  int valid = toast_open_indexes(chunks, AccessShareLock, &indexes, &index_count);
+  ScanKeyData key;
+  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(pointer.va_valueid));
+  SnapshotData memory;
+  IndexScanDesc scan = compat_index_beginscan(chunks, indexes[valid], compat_toast_snapshot(&memory), 1);
+  index_rescan(scan, &key, 1, nullptr, 0);
+  TupleTableSlot *slot = table_slot_create(chunks, nullptr);
+  int32 count = static_cast<int32>((size + TOAST_MAX_CHUNK_SIZE - 1) / TOAST_MAX_CHUNK_SIZE);
+  int32 next = 0;
+  *why = nullptr;
+  while (*why == nullptr && index_getnext_slot(scan, ForwardScanDirection, slot)) {
+    CHECK_FOR_INTERRUPTS();
+    bool must_free;
+    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
+    size_t done = static_cast<size_t>(next) * TOAST_MAX_CHUNK_SIZE;
+    Bytes chunk = chunk_of(slot, tuple, next);
+    if (next == count || chunk.size != Min(size - done, TOAST_MAX_CHUNK_SIZE)) {
+      *why = psprintf("chunk %d of an out-of-line value is damaged, missing, or one too many", next);
+    } else {
+      memcpy(VARDATA(value) + done, chunk.data, chunk.size);
+      next++;
+    }
+  }
+  if (*why == nullptr && next < count) *why = psprintf("missing chunk %d of an out-of-line value", next);
+  ExecDropSingleTupleTableSlot(slot);
+  index_endscan(scan);
+  toast_close_indexes(indexes, index_count, AccessShareLock);
+  table_close(chunks, AccessShareLock);
+  if (*why == nullptr && compressed &&
+      VARDATA_COMPRESSED_GET_EXTSIZE(value) != static_cast<uint32>(pointer.va_rawsize) - VARHDRSZ)
+    *why = "the length of a compressed value is damaged";
+  return *why == nullptr ? value : nullptr;
+}
+
+// Null: the value is damaged. Or an error says so: the server's, of a page or of what cannot be decompressed.
+const char *read_value(Relation relation, const varlena *stored, const char **why) {
+  if (VARATT_IS_EXTERNAL(stored)) {
+    varatt_external pointer;
+    VARATT_EXTERNAL_GET_POINTER(pointer, stored);
+    stored = gather(relation, pointer, why);
+    if (stored == nullptr) return nullptr;
+  }
+  // No method makes a value as short as that. A damaged length shall not ask for a gigabyte.
+  if (VARATT_IS_COMPRESSED(stored) && VARDATA_COMPRESSED_GET_EXTSIZE(stored) / 256 > VARSIZE(stored)) {
+    *why = "the length of a compressed value is damaged";
+    return nullptr;
+  }
+  return reinterpret_cast<const char *>(detoast_attr(const_cast<varlena *>(stored)));
+}
+
+// Fetches what lies out of line or compressed. A subtransaction, so that a damaged value is a finding and
+// not the end of the caller's work; parallel processes may begin none, and whoever started them tries again alone.
+const char *fetch(Relation relation, const char *value, const char **why) {
+  const varlena *stored = reinterpret_cast<const varlena *>(value);
+  if (IsInParallelMode()) return read_value(relation, stored, why);
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  const char *volatile fetched = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  PG_TRY();
+  {
+    fetched = read_value(relation, stored, why);
+    ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    // First of all, or an error that goes on, even one of copying this one, would leave the session inside of it.
+    RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(context);
+    ErrorData *error = CopyErrorData();
+    FlushErrorState();
+    // Damaged data raises internal errors. All else, from a timeout to a full disk, is no finding.
+    if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR)) ReThrowError(error);
+    *why = error->message;
+    fetched = nullptr;
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  return fetched;
+}
+
+}  // namespace
+
+// get_partition_ancestors ends below a partition that is being detached.
+Oid partition_root(Oid partition) {
+  Oid root = get_partition_parent(partition, true);
+  while (has_superclass(root)) root = get_partition_parent(root, true);
+  return root;
+}
+
+const EventTable *event_table(Relation relation) {
+  if (tables == nullptr) tables = create_table("people_os_spine tables", sizeof(EventTable));
+  Oid relid = RelationGetRelid(relation);
+  static EventTable *last;  // rows come in runs, each of one table
+  if (last != nullptr && last->relid == relid && last->valid) return last;
+  bool found;
+  EventTable *table = static_cast<EventTable *>(hash_search(tables, &relid, HASH_ENTER, &found));
+  if (!found) {
+    table->valid = false;
+    table->attributes = nullptr;
+  }
+  // What was built while something changed is built again: a few times at most, for where caches are discarded
+  // for the sake of testing it always has.
+  for (int i = 0; !table->valid && i < 4; i++) {
+    uint64 before = changes;
+    build(relation, table);
+    table->version = before;
+    table->valid = changes == before;
+  }
+  last = table;
+  return table;
+}
+
+void report_no_index(Relation relation) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
+                  errmsg("table \"%s\" has no unique index on (organization_id, sequence)", RelationGetRelationName(relation)),
+                  errhint("Create one: the events of a chain, and its end, are found in it.")));
+}
+
+void report_no_entity_index(Relation relation) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
+                  errmsg("table \"%s\" has no index on (entity_id, sequence)", RelationGetRelationName(relation)),
+                  errhint("Create one: the history of an entity is found in it.")));
+}
+
+Oid events_relid() {
+  Oid relid = spine_table("events");
+  if (!OidIsValid(relid))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"spine.events\" does not exist"),
+                    errhint("CREATE EXTENSION people_os_spine makes it; if it was renamed or moved, put it back.")));
+  return relid;
+}
+
+bool lies_in_its_page(const TupleTableSlot *slot, HeapTuple tuple) {
+  if (!TTS_IS_BUFFERTUPLE(slot)) return true;
+  const char *page = BufferGetPage(reinterpret_cast<const BufferHeapTupleTableSlot *>(slot)->buffer);
+  const char *row = reinterpret_cast<const char *>(tuple->t_data);
+  return row >= page && row <= page + BLCKSZ && tuple->t_len <= static_cast<size_t>(page + BLCKSZ - row);
+}
+
+void event_of_values(const EventValues &values, Event *event) {
+  event->present = 0;
+  for (int c = 0; c < column_count; c++) {
+    if (values.null[c]) continue;
+    Datum datum = values.value[c];
+    Column column = static_cast<Column>(c);
+    int64 number;
+    const void *p;
+    switch (column) {
+      case Column::actor_type:
+      case Column::environment:
+      case Column::severity:
+        if (!set_label(event, column, DatumGetObjectId(datum)))
+          ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                          errmsg("column \"%s\" holds no label of its enum", column_names[c]),
+                          errhint("The labels are those that psql lists with \\dT+ spine.*.")));
+        continue;
+      case Column::timestamp:
+      case Column::sequence:
+      case Column::transaction_id:
+        number = DatumGetInt64(datum);
+        p = &number;
+        break;
+      case Column::id:
+      case Column::entity_id:
+      case Column::actor_id:
+      case Column::organization_id:
+        p = DatumGetUUIDP(datum);
+        break;
+      default:
+        p = PG_DETOAST_DATUM_PACKED(datum);
+        break;
+    }
+    set_column(event, column, static_cast<const uint8_t *>(p));
+  }
+}
+
+void event_of_row(HeapTupleHeader row, EventValues *values, Event *event) {
+  Oid relid = get_typ_typrelid(HeapTupleHeaderGetTypeId(row));
+  if (!OidIsValid(relid))
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("the value is no row of a table of events"),
+                    errhint("Pass a row of spine.events.")));
+  Relation relation = relation_open(relid, AccessShareLock);
+  const EventTable *table = event_table(relation);
+  HeapTupleData tuple{};
+  tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+  tuple.t_data = row;
+  for (int c = 0; c < column_count; c++)
+    values->value[c] = heap_getattr(&tuple, table->attnum[c], RelationGetDescr(relation), &values->null[c]);
+  relation_close(relation, AccessShareLock);
+  event_of_values(*values, event);
+}
+
+bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
+                    Event *event, const char **why) {
+  RowRest rest;
+  *why = read_row({table->natts, table->attributes}, {reinterpret_cast<const uint8_t *>(data), size}, wanted, event, &rest);
+  bool bad_label = false;
+  for (Column column : {Column::actor_type, Column::environment, Column::severity})
+    if ((rest.labels & bit(column)) && !set_label(event, column, rest.enum_value[static_cast<int>(column)])) bad_label = true;
+  if (*why != nullptr) return false;
+  for (int c = 0; rest.elsewhere != 0; c++) {
+    uint32 this_bit = uint32_t{1} << c;
+    if (!(rest.elsewhere & this_bit)) continue;
+    rest.elsewhere &= ~this_bit;
+    const char *value = fetch(relation, reinterpret_cast<const char *>(rest.value[c]), why);
+    if (value == nullptr) return false;
+    set_column(event, static_cast<Column>(c), reinterpret_cast<const uint8_t *>(value));
+  }
+  if (bad_label) *why = "an enum has a value that is none of its labels";
+  return !bad_label;
+}
+
+const char *enum_label(Oid value) {
+  CachedLabel *&recent = recent_labels[value % lengthof(recent_labels)];
+  if (recent != nullptr && recent->value == value && recent->valid) return NameStr(recent->label);
+  if (labels == nullptr) labels = create_table("people_os_spine labels", sizeof(CachedLabel));
+  CachedLabel *cached = static_cast<CachedLabel *>(hash_search(labels, &value, HASH_FIND, nullptr));
+  if (cached != nullptr && cached->valid) {
+    recent = cached;
+    return NameStr(cached->label);
+  }
+  HeapTuple tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(value));
+  if (!HeapTupleIsValid(tuple)) return nullptr;
+  cached = static_cast<CachedLabel *>(hash_search(labels, &value, HASH_ENTER, nullptr));
+  cached->label = (reinterpret_cast<Form_pg_enum>(GETSTRUCT(tuple)))->enumlabel;
+  cached->valid = true;
+  recent = cached;
+  ReleaseSysCache(tuple);
+  return NameStr(cached->label);
+}
+
+Oid enum_value(Oid type, std::string_view label) {
+  NameData name;
+  if (label.size() < NAMEDATALEN) {
+    memset(&name, 0, sizeof name);
+    memcpy(name.data, label.data(), label.size());
+    Oid value = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type), NameGetDatum(&name));
+    if (OidIsValid(value)) return value;
+  }
+  ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                  errmsg("\"%s\" is no value of %s", clipped(label), format_type_be(type)),
+                  errhint("Take one of the labels that psql lists with \\dT+ spine.*.")));
+}
+
+void watch_catalog_changes() {
+  CacheRegisterRelcacheCallback(forget_table, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(PROCOID, forget_all_tables, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(TYPEOID, forget_all_tables, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(ENUMOID, forget_labels, static_cast<Datum>(0));
+}
+
+}  // namespace spine

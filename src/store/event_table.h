@@ -1,0 +1,87 @@
+// A relation that carries events: its columns, and rows in and out of them.
+#pragma once
+
+#include "core/stored_row.h"
+#include "server/pg.h"
+
+extern "C" {
+#include <access/htup.h>
+#include <executor/tuptable.h>
+#include <utils/rel.h>
+}
+
+namespace spine {
+
+// What the spine knows of one relation of the shape of spine.events. Cached in the backend until the relation
+// changes; a pointer to it holds until the next lookup.
+struct EventTable {
+  Oid relid;
+  bool valid;
+  uint64 version;            // differs after each change of the relation, or of any function
+  Oid root;                  // the top of its partition tree: what a chain and its lock belong to
+  Oid sequence_index;        // unique (organization_id, sequence), or InvalidOid
+  Oid entity_index;          // (entity_id, sequence), or InvalidOid
+  AttrNumber attnum[column_count];
+  Oid enum_type[3];          // of actor_type, environment, severity
+  int natts;
+  StoredAttribute *attributes;  // natts of them; column -1: one that somebody else added, or a dropped one
+};
+
+// Raises SP018 where the relation does not have the columns of spine.events.
+const EventTable *event_table(Relation relation);
+
+// Raises SP018, for a table whose sequence_index is invalid.
+[[noreturn]] void report_no_index(Relation relation);
+
+// Raises SP018, for a table whose entity_index is invalid.
+[[noreturn]] void report_no_entity_index(Relation relation);
+
+// The top of a partition's tree. A partition that is being detached, or that ALTER TABLE … DETACH PARTITION … CONCURRENTLY
+// left pending, belongs to it until that is done.
+Oid partition_root(Oid partition);
+
+// spine.events itself. Raises 42P01 where there is none.
+Oid events_relid();
+
+// The values of one event by Column.
+struct EventValues {
+  Datum value[column_count];
+  bool null[column_count];
+
+  void clear() {
+    for (bool &is_null : null) is_null = true;
+  }
+  bool has(Column column) const { return !null[static_cast<int>(column)]; }
+  Datum get(Column column) const { return value[static_cast<int>(column)]; }
+  void set(Column column, Datum datum) {
+    value[static_cast<int>(column)] = datum;
+    null[static_cast<int>(column)] = false;
+  }
+};
+
+// Reads values that the server itself built; fetches toasted ones into the current memory context.
+void event_of_values(const EventValues &values, Event *event);
+
+// Reads a row that a function was called with. Raises SP018 where it is none of a table of events.
+void event_of_row(HeapTupleHeader row, EventValues *values, Event *event);
+
+// The block that the row lies in was read into memory whole; the row's length comes from the page itself.
+bool lies_in_its_page(const TupleTableSlot *slot, HeapTuple tuple);
+
+// Reads the wanted columns (bits) of a stored tuple without trusting a byte of it. data: the tuple with its
+// header, size: its length. False: it cannot be read; *why says why, and of *event only what present says is
+// set. Values that lie outside the tuple or are compressed are fetched into the current memory context; an
+// internal error there makes the tuple unreadable too, others are raised; in parallel mode all are.
+bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
+                    Event *event, const char **why);
+
+// The label of an enum value, as it stands in the catalog; null where there is no such value.
+const char *enum_label(Oid value);
+
+// The value of a label of an enum type. Raises 22P02.
+Oid enum_value(Oid type, std::string_view label);
+
+// For _PG_init.
+void watch_catalog_changes();
+
+}  // namespace spine

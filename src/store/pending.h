@@ -1,0 +1,29 @@
+// Events that were emitted and wait to be chained, in people_os_spine.chain_at = commit.
+#pragma once
+
+#include "store/event_table.h"
+
+namespace spine {
+
+// Whether an event that is emitted now waits for the commit: the setting says so, and this transaction's
+// commit has not passed the point at which they are chained.
+bool chains_at_commit();
+
+// Keeps a stamped event, with the role that emitted it. Where those that wait hold more than 16 MB, all of
+// them are chained at once.
+void add_pending(const EventValues &values);
+
+// Chains what is pending for these events' organizations, then the events, in order, after locking all their
+// chains in the order that every caller shares. *position tells how far it is among the events.
+void chain_now(EventValues *events, int count, int *position);
+
+// Chains what is pending, in the order in which it was emitted. Returns how many events that were.
+int64 chain_all_pending();
+
+// Chains what is pending for one organization.
+void chain_pending_of(const Uuid &organization);
+
+// For _PG_init.
+void watch_commits();
+
+}  // namespace spine

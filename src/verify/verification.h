@@ -1,0 +1,65 @@
+// One verification: its state, and the steps that the process which was asked and its parallel workers share.
+#pragma once
+
+#include "core/chain_check.h"
+#include "access/access.h"
+#include "store/event_scan.h"
+#include "server/record_sort.h"
+#include "verify/verify_progress.h"
+
+extern "C" {
+#include <utils/rel.h>
+}
+
+namespace spine {
+
+// Organizations whose segments overlapped.
+struct Redo {
+  static constexpr int most = 1024;
+  Uuid organizations[most];  // sorted, as they are found in that order
+  int count;
+  bool all;  // more than that
+};
+
+struct BlockShare;
+
+struct Verification {
+  Relation relation;
+  FreshRead read;
+  MemoryContext per_row;
+  bool one;  // only this organization
+  Uuid organization;
+  Organizations readable;  // by the role that asked: no row of others is looked at
+  bool one_is_readable;
+  Range range;
+  SegmentFolder *folder;
+  RecordSort segments;
+  RecordSort faults;
+  RecordSort summaries;
+  Redo redo;
+  bool singles;       // the second reading
+  BlockShare *share;  // who reads which blocks; null: all of them here
+  VerifyProgress progress;
+};
+
+// Checks the content of each row and folds the links into v->segments; faults go to v->faults. processes: how
+// many do so together, which limits the memory that each takes.
+void read_table(Verification *v, int processes);
+
+// Sorts v->segments, walks them and ends them; faults go to v->faults, summaries to v->summaries.
+void walk_chains(Verification *v);
+
+// Kilobytes for each sort of a verification that so many processes do together.
+int sort_memory(int processes);
+
+// The next blocks to read for this process; false: none are left.
+bool take_blocks(BlockShare *share, BlockNumber *first, BlockNumber *count);
+
+// How many parallel workers the table's size and the settings ask for.
+int planned_workers(const Verification *v);
+
+// Reads the table and walks the chains together with workers. False: not done, and v is as it was before: there is
+// no shared memory, or a worker failed on something that reading without workers may survive.
+bool verify_with_workers(Verification *v, int workers);
+
+}  // namespace spine

@@ -1,0 +1,579 @@
+// spine.verify_chain and spine.find_chain_faults: one reading of the table, in the order in which it lies, by as
+// many processes as verify_parallel.cpp decides.
+//
+// Content is checked row by row. Links are folded into segments (core/chain_check.h), which a disk-backed sort
+// brings into the order of their chains. Where two events share a sequence, a second reading sorts every
+// event of those organizations. Faults and summaries go through such sorts too, so memory does not depend on
+// the table's size.
+#include <algorithm>
+#include <new>
+
+#include "core/event_name.h"
+#include "core/uuid.h"
+#include "server/errors.h"
+#include "store/event_table.h"
+#include "verify/verification.h"
+
+extern "C" {
+#include <access/heapam.h>
+#include <access/htup_details.h>
+#include <access/table.h>
+#include <access/tableam.h>
+#include <funcapi.h>
+#include <miscadmin.h>
+#include <storage/bufmgr.h>
+#include <utils/fmgroids.h>
+#include <utils/lsyscache.h>
+#include <utils/snapmgr.h>
+}
+
+namespace spine {
+
+namespace {
+
+// A core object that the current memory context deletes with itself, an error included.
+template <class T>
+T *owned_by_context() {
+  MemoryContextCallback *callback = static_cast<MemoryContextCallback *>(palloc(sizeof(MemoryContextCallback)));
+  T *object = new (std::nothrow) T();
+  if (object == nullptr) report(Status::out_of_memory, "the verification");
+  callback->func = [](void *p) { delete static_cast<T *>(p); };
+  callback->arg = object;
+  MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+  return object;
+}
+
+// Where a record belongs. Its bytes sort as the organization, then the sequence.
+struct Key {
+  uint8_t organization[16];
+  uint8_t sequence[8];
+};
+
+Key make_key(const Uuid &organization, int64_t sequence) {
+  Key key;
+  memcpy(key.organization, organization.data(), sizeof key.organization);
+  uint64_t ordered = static_cast<uint64_t>(sequence) ^ (uint64_t{1} << 63);
+  for (int i = 0; i < 8; i++) key.sequence[i] = static_cast<uint8_t>(ordered >> (8 * (7 - i)));
+  return key;
+}
+
+int64_t sequence_of(const Key &key) {
+  uint64_t ordered = 0;
+  for (uint8_t byte : key.sequence) ordered = ordered << 8 | byte;
+  return static_cast<int64_t>(ordered ^ (uint64_t{1} << 63));
+}
+
+struct SegmentRecord {
+  Key key;
+  Segment segment;
+};
+
+struct FaultRecord {
+  Key key;
+  FaultKind kind;
+  bool has_organization;  // false: the row cannot even say whose it is
+  bool structural;        // found by walking segments: void where the organization is walked again
+  bool singles;
+  bool has_id;
+  Uuid id;
+  int64_t last_missing;
+  uint32_t expected_size;  // 0: none. expected, found and detail follow the record
+  uint32_t found_size;
+};
+
+struct SummaryRecord {
+  Key key;  // sequence 0: first reading, 1: second
+  int64_t events;
+  int64_t first;
+  int64_t last;
+  Hash head;
+};
+
+bool is_redone(const Verification *v, const Uuid &organization) {
+  if (v->redo.all) return true;
+  const Uuid *end = v->redo.organizations + v->redo.count;
+  const Uuid *at = std::lower_bound(v->redo.organizations, end, organization);
+  return at != end && *at == organization;
+}
+
+void put_fault(Verification *v, FaultRecord *fault, Bytes expected, Bytes found, const char *detail) {
+  fault->expected_size = static_cast<uint32_t>(expected.size);
+  fault->found_size = static_cast<uint32_t>(found.size);
+  size_t detail_size = strlen(detail);
+  size_t size = expected.size + found.size + detail_size;
+  char *tail = static_cast<char *>(palloc(size + 1));
+  char *p = tail;
+  if (expected.size > 0) memcpy(p, expected.data, expected.size);
+  p += expected.size;
+  if (found.size > 0) memcpy(p, found.data, found.size);
+  p += found.size;
+  memcpy(p, detail, detail_size);
+  v->faults.put(fault, sizeof *fault, tail, size);
+  pfree(tail);
+}
+
+// A fault of one row's content, whatever its neighbours are.
+void put_content_fault(Verification *v, FaultKind kind, const Event &event, Bytes expected, Bytes found,
+                       const char *detail) {
+  FaultRecord fault{};
+  fault.has_organization = event.has(Column::organization_id) && event.has(Column::sequence);
+  fault.key = fault.has_organization ? make_key(event.organization_id, event.sequence) : Key{};
+  if (!fault.has_organization) memset(fault.key.organization, 0xff, sizeof fault.key.organization);
+  fault.kind = kind;
+  fault.has_id = event.has(Column::id);
+  if (fault.has_id) fault.id = event.id;
+  put_fault(v, &fault, expected, found, detail);
+}
+
+const char *structure_detail(const StructureFault &fault) {
+  switch (fault.kind) {
+    case FaultKind::event_missing:
+      return fault.sequence == fault.last_missing
+                 ? psprintf("event " INT64_FORMAT " is missing", static_cast<int64>(fault.sequence))
+                 : psprintf("events " INT64_FORMAT " to " INT64_FORMAT " are missing",
+                            static_cast<int64>(fault.sequence), static_cast<int64>(fault.last_missing));
+    case FaultKind::link_broken:
+      return fault.sequence == 1 ? "previous_hash of the first event is not 32 zero bytes"
+                                 : "previous_hash is not the event_hash of the event before";
+    case FaultKind::event_duplicated:
+      return "another event of the organization has the same sequence";
+    case FaultKind::order_violated:
+      return "timestamp is before that of the event before";
+    default:
+      return "sequence is below 1";
+  }
+}
+
+void put_structure_faults(Verification *v, const Uuid &organization, const StructureFaults &found) {
+  MemoryContext before = MemoryContextSwitchTo(v->per_row);
+  for (int i = 0; i < found.count; i++) {
+    const StructureFault &f = found.fault[i];
+    FaultRecord fault{};
+    fault.key = make_key(organization, f.sequence);
+    fault.has_organization = true;
+    fault.kind = f.kind;
+    fault.structural = true;
+    fault.singles = v->singles;
+    fault.has_id = f.has_id;
+    fault.id = f.id;
+    put_fault(v, &fault, f.has_expected ? Bytes{f.expected.data(), f.expected.size()} : Bytes{},
+              f.has_found ? Bytes{f.found.data(), f.found.size()} : Bytes{}, structure_detail(f));
+  }
+  MemoryContextSwitchTo(before);
+}
+
+void put_segment(Verification *v, const Segment &segment) {
+  SegmentRecord record{};
+  record.key = make_key(segment.first.organization, segment.empty ? PG_INT64_MAX : segment.first.sequence);
+  record.segment = segment;
+  v->segments.put(&record, sizeof record);
+}
+
+void check_content(Verification *v, const Event &event) {
+  std::string_view payload;
+  Hash hash;
+  Status status = Status::ok;
+  if (event.has(Column::payload))
+    status = hasher().canonical_json(event.payload, {MaxAllocHugeSize, SIZE_MAX, false}, &payload);
+  if (status == Status::ok) status = hasher().digest(event, payload, &hash);
+  if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "an event");
+  if (status != Status::ok)
+    put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash,
+                      "payload is damaged: it is no stored JSON");
+  else if (event.event_hash.size != hash.size() || memcmp(event.event_hash.data, hash.data(), hash.size()) != 0)
+    put_content_fault(v, FaultKind::content_altered, event, {hash.data(), hash.size()}, event.event_hash,
+                      "the content does not give event_hash");
+  EventName parts{event.domain, event.entity_type, event.action};
+  constexpr uint32_t names =
+      bit(Column::event_type) | bit(Column::domain) | bit(Column::entity_type) | bit(Column::action);
+  if ((event.present & names) != names || !parts_join_to(parts, event.event_type))
+    put_content_fault(v, FaultKind::malformed, event, {}, {}, "domain, entity_type and action do not join to event_type");
+}
+
+// What is shorter or longer than a hash is no hash: check_content reported it, and it links to nothing.
+Hash hash_of(Bytes bytes) {
+  Hash hash{};
+  memcpy(hash.data(), bytes.data, Min(bytes.size, hash.size()));
+  return hash;
+}
+
+void add_link(Verification *v, const Event &event) {
+  Link link{};
+  link.organization = event.organization_id;
+  link.id = event.id;
+  link.sequence = event.sequence;
+  link.timestamp = event.timestamp;
+  link.previous_hash = hash_of(event.previous_hash);
+  link.event_hash = hash_of(event.event_hash);
+  link.previous_is_hash = event.previous_hash.size == sizeof(Hash);
+  Segment segment;
+  if (v->singles) {
+    segment = Segment{};
+    segment.first = link;
+    segment.last_sequence = link.sequence;
+    segment.last_timestamp = link.timestamp;
+    segment.last_hash = link.event_hash;
+    put_segment(v, segment);
+  } else if (v->folder->add(link, &segment)) {
+    put_segment(v, segment);
+  }
+}
+
+void add_outside(Verification *v, const Uuid &organization, bool after) {
+  Segment segment;
+  if (v->folder->add_outside(organization, after, &segment)) put_segment(v, segment);
+}
+
+void drain_folder(Verification *v) {
+  Segment segment;
+  while (v->folder->drain(&segment)) put_segment(v, segment);
+}
+
+// A row that cannot say whose it is may be anybody's: whoever may read all of the table hears of it.
+bool is_wanted(const Verification *v, const Event &event) {
+  if (!event.has(Column::organization_id)) return v->readable.all;
+  if (v->one) return v->one_is_readable && event.organization_id == v->organization;
+  return v->readable.has(event.organization_id);
+}
+
+void check_row(Verification *v, const EventTable *table, HeapTuple tuple) {
+  Event event;
+  const char *why;
+  constexpr uint32_t place = bit(Column::organization_id) | bit(Column::sequence);
+  constexpr uint32_t link = place | bit(Column::id) | bit(Column::timestamp) | bit(Column::previous_hash) | bit(Column::event_hash);
+  if (v->one || !v->readable.all || v->singles || v->range.has_context() || v->range.to != INT64_MAX) {
+    // Most rows may be none of ours: look at their place first.
+    (void)event_of_tuple(v->relation, table, tuple->t_data, tuple->t_len, place, &event, &why);
+    if (!is_wanted(v, event)) return;
+    if ((event.present & place) == place) {
+      if (v->singles && !is_redone(v, event.organization_id)) return;
+      bool after = event.sequence > v->range.to;
+      if (after || (v->range.has_context() && event.sequence < v->range.from - 1)) {
+        add_outside(v, event.organization_id, after);
+        return;
+      }
+    }
+  }
+  bool readable = event_of_tuple(v->relation, table, tuple->t_data, tuple->t_len, all_columns, &event, &why);
+  if ((event.present & place) != place) {
+    if (!v->singles)
+      put_content_fault(v, FaultKind::malformed, event, {}, {},
+                        psprintf("the row at (%u,%u) cannot be read: %s", ItemPointerGetBlockNumberNoCheck(&tuple->t_self),
+                                 ItemPointerGetOffsetNumberNoCheck(&tuple->t_self),
+                                 readable ? "its organization_id or sequence is null" : why));
+    return;
+  }
+  if (!v->singles && (event.sequence >= v->range.from || !v->range.has_context())) {
+    if (readable)
+      check_content(v, event);
+    else
+      put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash, psprintf("the row cannot be read: %s", why));
+  }
+  if ((event.present & link) == link) add_link(v, event);
+}
+
+// Reads what the scan was set to, from block first to before block end.
+void read_rows(Verification *v, TableScanDesc scan, TupleTableSlot *slot, BlockNumber first, BlockNumber end) {
+  constexpr uint64 rows_between_reports = 64;
+  uint64 rows = 0;
+  while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+    CHECK_FOR_INTERRUPTS();
+    bool must_free;
+    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
+    if (!lies_in_its_page(slot, tuple))
+      tuple->t_len = 0;
+    else if (!v->read.sees(slot, tuple))
+      continue;
+    // Pages are filled from their end: the next row lies before this one, and is fetched while this one is hashed.
+    for (uint32 near = 64; near < tuple->t_len + 64; near += 64)
+      __builtin_prefetch(reinterpret_cast<const char *>(tuple->t_data) - near);
+    MemoryContext before = MemoryContextSwitchTo(v->per_row);
+    check_row(v, event_table(v->relation), tuple);
+    MemoryContextSwitchTo(before);
+    MemoryContextReset(v->per_row);
+    if (++rows % rows_between_reports == 0) {
+      BlockNumber block = ItemPointerGetBlockNumberNoCheck(&slot->tts_tid);
+      advance_progress(&v->progress, rows_between_reports, block - first);
+      first = block;
+    }
+  }
+  advance_progress(&v->progress, rows % rows_between_reports, end - first);
+}
+
+void put_summary(Verification *v, const Uuid &organization, const ChainWalker &walker) {
+  if (walker.overlapped()) {
+    if (v->redo.count < Redo::most)
+      v->redo.organizations[v->redo.count++] = organization;
+    else
+      v->redo.all = true;
+    return;
+  }
+  SummaryRecord summary{};
+  summary.key = make_key(organization, v->singles ? 1 : 0);
+  summary.events = walker.events();
+  summary.first = walker.first_sequence();
+  summary.last = walker.last_sequence();
+  summary.head = walker.head_hash();
+  v->summaries.put(&summary, sizeof summary);
+}
+
+void begin_results(Verification *v) {
+  v->faults.begin(work_mem);
+  v->summaries.begin(work_mem);
+  v->redo.count = 0;
+  v->redo.all = false;
+  begin_progress(&v->progress, RelationGetNumberOfBlocks(v->relation));
+}
+
+void read_alone(Verification *v) {
+  v->segments.begin(work_mem);
+  read_table(v, 1);
+  walk_chains(v);
+}
+
+void verify(Verification *v) {
+  v->read.begin();
+  v->per_row = AllocSetContextCreate(CurrentMemoryContext, "verified row", ALLOCSET_DEFAULT_SIZES);
+  begin_results(v);
+  int workers = planned_workers(v);
+  if (workers == 0 || !verify_with_workers(v, workers)) {
+    if (workers > 0) {
+      v->faults.end();
+      v->summaries.end();
+      begin_results(v);
+    }
+    read_alone(v);
+  }
+  if (v->redo.count > 0) {
+    v->singles = true;
+    v->progress.blocks_total *= 2;
+    read_alone(v);
+  }
+  end_progress();
+  v->read.end();
+  v->faults.sort();
+  v->summaries.sort();
+}
+
+Verification *verification_of(FunctionCallInfo fcinfo) {
+  Verification *v = static_cast<Verification *>(palloc0(sizeof(Verification)));
+  v->one = !PG_ARGISNULL(0);
+  if (v->one) v->organization = uuid_of(PG_GETARG_DATUM(0));
+  v->range = Range{};
+  if (!PG_ARGISNULL(1)) v->range.from = PG_GETARG_INT64(1);
+  if (!PG_ARGISNULL(2)) v->range.to = PG_GETARG_INT64(2);
+  if (v->range.from < 1 || v->range.to < v->range.from)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE),
+                    errmsg("sequences " INT64_FORMAT " to " INT64_FORMAT " are no range", static_cast<int64>(v->range.from),
+                           static_cast<int64>(v->range.to)),
+                    errhint("A chain begins at 1, and from_sequence is at most to_sequence.")));
+  Oid relid = events_relid();
+  v->readable = require_reading(relid);
+  v->one_is_readable = v->one && v->readable.has(v->organization);
+  v->progress.counts_hidden = !v->readable.all;
+  v->relation = table_open(relid, AccessShareLock);
+  v->progress.has_organization = v->one;
+  v->progress.organization = v->organization;
+  return v;
+}
+
+// The next fault that counts: those of a first walk are void where there was a second.
+bool next_fault(Verification *v, FaultRecord *fault, Bytes *tail) {
+  Bytes bytes;
+  while (v->faults.next(&bytes)) {
+    CHECK_FOR_INTERRUPTS();
+    memcpy(fault, bytes.data, sizeof *fault);
+    *tail = {bytes.data + sizeof *fault, bytes.size - sizeof *fault};
+    Uuid organization;
+    memcpy(organization.data(), fault->key.organization, organization.size());
+    if (fault->structural && !fault->singles && v->redo.count > 0 && is_redone(v, organization)) continue;
+    return true;
+  }
+  return false;
+}
+
+bool next_summary(Verification *v, SummaryRecord *summary) {
+  Bytes bytes;
+  while (v->summaries.next(&bytes)) {
+    memcpy(summary, bytes.data, sizeof *summary);
+    if (v->redo.all && sequence_of(summary->key) == 0) continue;
+    return true;
+  }
+  return false;
+}
+
+Datum key_organization(const Key &key) {
+  Uuid organization;
+  memcpy(organization.data(), key.organization, organization.size());
+  return uuid_datum(organization);
+}
+
+// Values that were made in per_row, after which the caller goes on in its own context.
+void put_row(Verification *v, ReturnSetInfo *result, Datum *values, bool *nulls, MemoryContext context) {
+  tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+  MemoryContextSwitchTo(context);
+  MemoryContextReset(v->per_row);
+}
+
+void finish_verification(Verification *v) {
+  v->faults.end();
+  v->summaries.end();
+  table_close(v->relation, AccessShareLock);
+}
+
+}  // namespace
+
+void read_table(Verification *v, int processes) {
+  MemoryContext before = CurrentMemoryContext;
+  MemoryContext reading = AllocSetContextCreate(before, "verification", ALLOCSET_DEFAULT_SIZES);
+  MemoryContextSwitchTo(reading);
+  v->folder = owned_by_context<SegmentFolder>();
+  Status status = v->folder->prepare(static_cast<size_t>((processes + 3) / 4));
+  if (status != Status::ok) report(status, "the verification");
+  if (v->one) add_outside(v, v->organization, false);  // it has its row in the answer, also without an event
+
+  TupleTableSlot *slot = table_slot_create(v->relation, nullptr);
+  TableScanDesc scan = table_beginscan_strat(v->relation, v->read.scan_snapshot(), 0, nullptr, true, false);
+  if (v->share == nullptr) {
+    read_rows(v, scan, slot, 0, RelationGetNumberOfBlocks(v->relation));
+  } else {
+    BlockNumber first, count;
+    while (take_blocks(v->share, &first, &count)) {
+      table_rescan(scan, nullptr);
+      heap_setscanlimits(scan, first, count);
+      read_rows(v, scan, slot, first, first + count);
+    }
+  }
+  table_endscan(scan);
+  ExecDropSingleTupleTableSlot(slot);
+  drain_folder(v);
+  MemoryContextSwitchTo(before);
+  MemoryContextDelete(reading);
+}
+
+void walk_chains(Verification *v) {
+  ChainWalker *walker = owned_by_context<ChainWalker>();
+  v->segments.sort();
+  bool open = false;
+  Uuid organization{};
+  StructureFaults faults;
+  Bytes bytes;
+  auto finish = [&] {
+    if (!open) return;
+    walker->finish(&faults);
+    put_structure_faults(v, organization, faults);
+    put_summary(v, organization, *walker);
+  };
+  while (v->segments.next(&bytes)) {
+    CHECK_FOR_INTERRUPTS();
+    SegmentRecord record;
+    memcpy(&record, bytes.data, sizeof record);
+    if (!open || record.segment.first.organization != organization) {
+      finish();
+      organization = record.segment.first.organization;
+      walker->begin(v->range, v->singles);
+      open = true;
+    }
+    Status status = walker->add(record.segment, &faults);
+    if (status != Status::ok) report(status, "the verification");
+    put_structure_faults(v, organization, faults);
+    MemoryContextReset(v->per_row);
+  }
+  finish();
+  v->segments.end();
+}
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_verify_chain);
+PGDLLEXPORT Datum spine_verify_chain(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  Verification *v = verification_of(fcinfo);
+  verify(v);
+
+  SummaryRecord summary;
+  FaultRecord fault;
+  Bytes tail;
+  bool more_summaries = next_summary(v, &summary);
+  bool more_faults = next_fault(v, &fault, &tail);
+  while (more_summaries || more_faults) {
+    // An organization may have faults alone: of rows that are damaged so that they link to nothing.
+    int order = !more_faults      ? -1
+                : !more_summaries ? 1
+                                  : memcmp(summary.key.organization, fault.key.organization, sizeof summary.key.organization);
+    bool has_summary = order <= 0;
+    Key key = has_summary ? summary.key : fault.key;
+    bool known = has_summary || fault.has_organization;
+    int64 faults = 0;
+    int64 first_fault_sequence = 0;
+    FaultKind first_fault{};
+    if (order >= 0) {
+      first_fault_sequence = sequence_of(fault.key);
+      first_fault = fault.kind;
+      while (more_faults && memcmp(fault.key.organization, key.organization, sizeof key.organization) == 0) {
+        faults++;
+        more_faults = next_fault(v, &fault, &tail);
+      }
+    }
+    bool checked = has_summary && summary.events > 0;
+    MemoryContext before = MemoryContextSwitchTo(v->per_row);
+    Datum values[9];
+    bool nulls[9] = {};
+    values[0] = key_organization(key);
+    nulls[0] = !known;
+    values[1] = BoolGetDatum(faults == 0);
+    nulls[1] = !checked && faults == 0;
+    values[2] = Int64GetDatum(checked ? summary.events : 0);
+    values[3] = Int64GetDatum(summary.first);
+    values[4] = Int64GetDatum(summary.last);
+    nulls[3] = nulls[4] = nulls[5] = !checked;
+    values[5] = checked ? bytea_datum({summary.head.data(), summary.head.size()}) : static_cast<Datum>(0);
+    values[6] = Int64GetDatum(faults);
+    values[7] = Int64GetDatum(first_fault_sequence);
+    nulls[7] = faults == 0 || !known;
+    values[8] = faults == 0 ? static_cast<Datum>(0) : text_datum(fault_names[static_cast<int>(first_fault)]);
+    nulls[8] = faults == 0;
+    put_row(v, result, values, nulls, before);
+    if (has_summary) more_summaries = next_summary(v, &summary);
+  }
+  finish_verification(v);
+  return static_cast<Datum>(0);
+}
+
+PG_FUNCTION_INFO_V1(spine_find_chain_faults);
+PGDLLEXPORT Datum spine_find_chain_faults(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  Verification *v = verification_of(fcinfo);
+  verify(v);
+
+  FaultRecord fault;
+  Bytes tail;
+  while (next_fault(v, &fault, &tail)) {
+    MemoryContext before = MemoryContextSwitchTo(v->per_row);
+    Datum values[7];
+    bool nulls[7] = {};
+    values[0] = key_organization(fault.key);
+    values[1] = Int64GetDatum(sequence_of(fault.key));
+    nulls[0] = nulls[1] = !fault.has_organization;
+    values[2] = uuid_datum(fault.id);
+    nulls[2] = !fault.has_id;
+    values[3] = text_datum(fault_names[static_cast<int>(fault.kind)]);
+    Bytes expected{tail.data, fault.expected_size};
+    Bytes found{tail.data + expected.size, fault.found_size};
+    const char *detail = reinterpret_cast<const char *>(found.data + found.size);
+    values[4] = bytea_datum(expected);
+    nulls[4] = expected.size == 0;
+    values[5] = bytea_datum(found);
+    nulls[5] = found.size == 0;
+    values[6] = text_datum({detail, tail.size - expected.size - found.size});
+    put_row(v, result, values, nulls, before);
+  }
+  finish_verification(v);
+  return static_cast<Datum>(0);
+}
+
+}  // extern "C"
+
+}  // namespace spine

@@ -1,0 +1,289 @@
+// Verifying with parallel workers, as parallel index builds work: each process checks and folds a share of the
+// table's blocks and sorts what it finds; the process that was asked merges that and walks the chains.
+//
+// The blocks are handed out here and not by the server's parallel scan, whose pieces are small: where the events of
+// many organizations lie interleaved, hardly one would find the event before it in its own piece.
+#include "verify/verification.h"
+
+#include <algorithm>
+
+#include "store/event_table.h"
+
+extern "C" {
+#include <access/parallel.h>
+#include <access/table.h>
+#include <access/tableam.h>
+#include <access/xact.h>
+#include <executor/instrument.h>
+#include <miscadmin.h>
+#include <optimizer/paths.h>
+#include <pgstat.h>
+#include <storage/spin.h>
+#include <tcop/tcopprot.h>
+#include <utils/memutils.h>
+#include <utils/snapmgr.h>
+}
+
+namespace spine {
+
+// Pieces are large at first and shrink, so that chains are cut seldom and all processes end together.
+struct BlockShare {
+  BlockNumber blocks;
+  uint32 processes;
+  pg_atomic_uint32 next;
+};
+
+namespace {
+
+enum Key : uint64 {
+  key_shared = 1,
+  key_snapshot,
+  key_segments,
+  key_faults,
+  key_query,
+  key_buffers,
+  key_wal,
+  key_readable
+};
+
+struct Shared {
+  Oid relid;
+  bool one;
+  Uuid organization;
+  bool reads_all;
+  int readable;  // how many organizations lie under key_readable
+  bool one_is_readable;
+  Range range;
+  BlockShare share;
+  ReadCounts counts;
+  slock_t lock;
+  uint64 newest_read;  // what the workers' ReadGuards have
+  bool any_read;
+};
+
+// What one process puts into the shared sorts.
+void read_share(Verification *v, Shared *shared, Sharedsort *segments, Sharedsort *faults) {
+  SortCoordinateData coordinate{};
+  coordinate.isWorker = true;
+  coordinate.nParticipants = -1;
+  int processes = static_cast<int>(shared->share.processes);
+  coordinate.sharedsort = segments;
+  v->segments.begin(sort_memory(processes), &coordinate);
+  coordinate.sharedsort = faults;
+  v->faults.begin(sort_memory(processes), &coordinate);
+  v->share = &shared->share;
+  v->progress.counts = &shared->counts;
+  read_table(v, processes);
+  v->share = nullptr;
+  v->segments.sort();
+  v->segments.end();
+  v->faults.sort();
+  v->faults.end();
+}
+
+void merge(Verification *v, int parts, Sharedsort *segments, Sharedsort *faults) {
+  SortCoordinateData coordinate{};
+  coordinate.nParticipants = parts;
+  RecordSort merged;
+  coordinate.sharedsort = faults;
+  merged.begin(work_mem, &coordinate);
+  merged.sort();
+  Bytes record;
+  while (merged.next(&record)) {
+    CHECK_FOR_INTERRUPTS();
+    v->faults.put(record.data, record.size);
+  }
+  merged.end();
+  coordinate.sharedsort = segments;
+  v->segments.begin(work_mem, &coordinate);
+  walk_chains(v);
+}
+
+template <class T>
+T *allocate(ParallelContext *context, Key key, Size size) {
+  T *memory = static_cast<T *>(shm_toc_allocate(context->toc, size));
+  shm_toc_insert(context->toc, key, memory);
+  return memory;
+}
+
+template <class T>
+T *look_up(shm_toc *toc, Key key) {
+  return static_cast<T *>(shm_toc_lookup(toc, key, false));
+}
+
+// False: there is no shared memory to be had.
+bool verify_in_parallel_mode(Verification *v, int workers) {
+  int processes = workers + 1;
+  Snapshot snapshot = v->read.scan_snapshot();
+  const char *query = debug_query_string != nullptr ? debug_query_string : "";
+  EnterParallelMode();
+  ParallelContext *context = CreateParallelContext("people_os_spine", "spine_verify_worker", workers);
+  const Size sizes[] = {sizeof(Shared),
+                        EstimateSnapshotSpace(snapshot),
+                        tuplesort_estimate_shared(processes),
+                        tuplesort_estimate_shared(processes),
+                        strlen(query) + 1,
+                        mul_size(sizeof(BufferUsage), static_cast<Size>(workers)),
+                        mul_size(sizeof(WalUsage), static_cast<Size>(workers)),
+                        Max(mul_size(sizeof(Uuid), static_cast<Size>(v->readable.count)), 1)};
+  for (Size size : sizes) shm_toc_estimate_chunk(&context->estimator, size);
+  shm_toc_estimate_keys(&context->estimator, lengthof(sizes));
+  InitializeParallelDSM(context);
+  if (context->seg == nullptr) {
+    DestroyParallelContext(context);
+    ExitParallelMode();
+    return false;
+  }
+
+  Shared *shared = allocate<Shared>(context, key_shared, sizes[0]);
+  shared->relid = RelationGetRelid(v->relation);
+  shared->one = v->one;
+  shared->organization = v->organization;
+  shared->reads_all = v->readable.all;
+  shared->readable = v->readable.count;
+  shared->one_is_readable = v->one_is_readable;
+  shared->range = v->range;
+  shared->share.blocks = static_cast<BlockNumber>(v->progress.blocks_total);
+  shared->share.processes = static_cast<uint32>(processes);
+  pg_atomic_init_u32(&shared->share.next, 0);
+  pg_atomic_init_u64(&shared->counts.rows, 0);
+  pg_atomic_init_u64(&shared->counts.blocks, 0);
+  SpinLockInit(&shared->lock);
+  shared->newest_read = 0;
+  shared->any_read = false;
+  SerializeSnapshot(snapshot, allocate<char>(context, key_snapshot, sizes[1]));
+  Sharedsort *segments = allocate<Sharedsort>(context, key_segments, sizes[2]);
+  tuplesort_initialize_shared(segments, processes, context->seg);
+  Sharedsort *faults = allocate<Sharedsort>(context, key_faults, sizes[3]);
+  tuplesort_initialize_shared(faults, processes, context->seg);
+  memcpy(allocate<char>(context, key_query, sizes[4]), query, sizes[4]);
+  BufferUsage *buffers = allocate<BufferUsage>(context, key_buffers, sizes[5]);
+  WalUsage *wal = allocate<WalUsage>(context, key_wal, sizes[6]);
+  std::copy_n(v->readable.sorted, v->readable.count, allocate<Uuid>(context, key_readable, sizes[7]));
+
+  LaunchParallelWorkers(context);
+  int launched = context->nworkers_launched;
+  ereport(DEBUG1, (errmsg_plural("verifying with %d parallel worker", "verifying with %d parallel workers",
+                                 static_cast<unsigned long>(launched), launched)));
+  RecordSort results = v->faults;
+  read_share(v, shared, segments, faults);
+  v->faults = results;
+  WaitForParallelWorkersToFinish(context);
+  for (int i = 0; i < launched; i++) InstrAccumParallelQuery(&buffers[i], &wal[i]);
+  v->read.guard().join(shared->newest_read, shared->any_read);
+  pg_atomic_write_u64(&v->progress.own.rows, pg_atomic_read_u64(&shared->counts.rows));
+  pg_atomic_write_u64(&v->progress.own.blocks, pg_atomic_read_u64(&shared->counts.blocks));
+  v->progress.counts = &v->progress.own;
+  merge(v, launched + 1, segments, faults);
+  DestroyParallelContext(context);
+  ExitParallelMode();
+  return true;
+}
+
+// Damaged data, and a worker that could not start: what reading once more, alone, survives.
+bool may_succeed_alone(int sqlstate) {
+  return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) ||
+         sqlstate == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+}
+
+}  // namespace
+
+int sort_memory(int processes) { return Max(work_mem / processes, 64); }
+
+bool take_blocks(BlockShare *share, BlockNumber *first, BlockNumber *count) {
+  const BlockNumber least = Max(share->blocks / (64 * share->processes), 1);
+  uint32 next = pg_atomic_read_u32(&share->next);
+  do {
+    if (next >= share->blocks) return false;
+    BlockNumber left = share->blocks - next;
+    *first = next;
+    *count = Min(left, Max(left / (2 * share->processes), least));
+  } while (!pg_atomic_compare_exchange_u32(&share->next, &next, next + *count));
+  return true;
+}
+
+int planned_workers(const Verification *v) {
+  // Handing out blocks is heap's own way of scanning; and a worker could not begin a verification's subtransactions.
+  if (v->relation->rd_tableam != GetHeapamTableAmRoutine() || !v->read.can_be_shared() || IsInParallelMode()) return 0;
+  int most = Min(max_parallel_maintenance_workers, max_parallel_workers);
+  int workers = RelationGetParallelWorkers(v->relation, -1);
+  if (workers < 0) {
+    uint64 blocks = v->progress.blocks_total;
+    workers = blocks > 0 && blocks >= static_cast<uint64>(min_parallel_table_scan_size) ? 1 : 0;
+    for (uint64 enough = Max(min_parallel_table_scan_size, 1); workers > 0 && workers < most && blocks >= 3 * enough; enough *= 3)
+      workers++;
+  }
+  return Min(workers, most);
+}
+
+bool verify_with_workers(Verification *v, int workers) {
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  MemoryContext attempt = AllocSetContextCreate(context, "parallel verification", ALLOCSET_DEFAULT_SIZES);
+  RecordSort results = v->faults;
+  volatile bool done = false;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(attempt);
+  PG_TRY();
+  {
+    done = verify_in_parallel_mode(v, workers);
+    ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    // First of all, or an error that goes on, even one of copying this one, would leave the session inside of it.
+    RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(context);
+    ErrorData *error = CopyErrorData();
+    FlushErrorState();
+    if (!may_succeed_alone(error->sqlerrcode)) ReThrowError(error);
+    ereport(DEBUG1, (errmsg("verifying again without parallel workers: %s", error->message)));
+    v->faults = results;
+    v->share = nullptr;
+    done = false;
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  MemoryContextDelete(attempt);
+  return done;
+}
+
+extern "C" {
+
+PGDLLEXPORT void spine_verify_worker(dsm_segment *segment, shm_toc *toc);
+
+void spine_verify_worker(dsm_segment *segment, shm_toc *toc) {
+  Shared *shared = look_up<Shared>(toc, key_shared);
+  debug_query_string = look_up<char>(toc, key_query);
+  pgstat_report_activity(STATE_RUNNING, debug_query_string);
+  Sharedsort *segments = look_up<Sharedsort>(toc, key_segments);
+  Sharedsort *faults = look_up<Sharedsort>(toc, key_faults);
+  tuplesort_attach_shared(segments, segment);
+  tuplesort_attach_shared(faults, segment);
+  InstrStartParallelQuery();
+
+  Verification *v = static_cast<Verification *>(palloc0(sizeof(Verification)));
+  v->per_row = AllocSetContextCreate(CurrentMemoryContext, "verified row", ALLOCSET_DEFAULT_SIZES);
+  v->relation = table_open(shared->relid, AccessShareLock);
+  v->one = shared->one;
+  v->organization = shared->organization;
+  v->readable = {shared->reads_all, shared->readable, look_up<Uuid>(toc, key_readable)};
+  v->one_is_readable = shared->one_is_readable;
+  v->range = shared->range;
+  v->read.begin_shared(RestoreSnapshot(look_up<char>(toc, key_snapshot)));
+  read_share(v, shared, segments, faults);
+  v->read.end_shared();
+  table_close(v->relation, AccessShareLock);
+
+  SpinLockAcquire(&shared->lock);
+  shared->newest_read = Max(shared->newest_read, v->read.guard().newest());
+  shared->any_read |= v->read.guard().any();
+  SpinLockRelease(&shared->lock);
+  InstrEndParallelQuery(&look_up<BufferUsage>(toc, key_buffers)[ParallelWorkerNumber],
+                        &look_up<WalUsage>(toc, key_wal)[ParallelWorkerNumber]);
+}
+
+}  // extern "C"
+
+}  // namespace spine
