@@ -1,16 +1,26 @@
-// The module: magic block, start-up, and what lives as long as the backend.
+// The module: magic block, start-up, what lives as long as the backend; and all that the server calls the spine for
+// without being asked by SQL. Nothing else in the library registers a callback or sets a hook, so the order is the order here.
+
 #include "access/access.h"
 #include "capture/capture.h"
+#include "capture/required_events.h"
+#include "guard/guard.h"
+#include "server/errors.h"
+#include "server/settings.h"
 #include "store/chain.h"
 #include "store/durability.h"
-#include "server/errors.h"
-#include "guard/guard.h"
-#include "store/pending.h"
 #include "store/event_types.h"
-#include "capture/required_events.h"
-#include "server/settings.h"
+#include "store/pending.h"
 
 extern "C" {
+#include <access/xact.h>
+#include <executor/executor.h>
+#include <miscadmin.h>
+#include <tcop/utility.h>
+#include <utils/inval.h>
+#include <utils/resowner.h>
+#include <utils/syscache.h>
+
 #if PG_VERSION_NUM >= 180000
 PG_MODULE_MAGIC_EXT(.name = "people_os_spine", .version = SPINE_VERSION);
 #else
@@ -29,11 +39,140 @@ Hasher &hasher() {
   return *only;
 }
 
+namespace {
+
+// Transactions ---------------------------------------------------------------------------------------------------
+
+void on_transaction(XactEvent event, void *) {
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+    case XACT_EVENT_PRE_PREPARE:
+      chain_before_commit();
+      check_changes();  // against what was stored
+      if (event == XACT_EVENT_PRE_COMMIT) prepare_commit();  // last: it knows whether there are events
+      break;
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PREPARE:
+      forget_pending();
+      forget_changes();
+      end_durability(event == XACT_EVENT_ABORT);
+      forget_heads();
+      break;
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT:
+      forget_heads();
+      break;
+    default:
+      break;
+  }
+}
+
+void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) {
+  if (event == SUBXACT_EVENT_ABORT_SUB) {
+    roll_back_pending(mine);
+    roll_back_changes(mine);
+    end_durability_of_savepoint(true);
+    roll_back_heads(mine);
+  } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
+    keep_pending(mine, parent);
+    keep_changes(mine, parent);
+    end_durability_of_savepoint(false);
+    keep_locks(mine, parent);
+  }
+}
+
+void on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *) {
+  if (phase == RESOURCE_RELEASE_AFTER_LOCKS && is_top_level) wait_after_release(is_commit);
+}
+
+// What backends keep in mind -----------------------------------------------------------------------------------------
+
+// One callback of the ten that a backend has room for.
+void on_relation_change(Datum, Oid relid) {
+  forget_event_table(relid);
+  forget_rights_from(relid);
+  forget_event_types(relid);
+}
+
+void on_definition_change(Datum, int, uint32) { forget_event_table(InvalidOid); }
+
+void on_enum_change(Datum, int, uint32) { forget_enum_labels(); }
+
+void on_role_change(Datum, int, uint32) { forget_rights(); }
+
+// Statements ---------------------------------------------------------------------------------------------------------
+
+ExecutorStart_hook_type next_executor_start;
+ProcessUtility_hook_type next_utility;
+object_access_hook_type next_object_access;
+
+void on_executor_start(QueryDesc *query, int flags) {
+  refuse_hidden_plan(query, flags);  // first: a plan that is refused must not start
+  if (next_executor_start != nullptr)
+    next_executor_start(query, flags);
+  else
+    standard_ExecutorStart(query, flags);
+  // Once the server has checked the rights.
+  if (!IsBinaryUpgrade) refuse_change_of_events(query->plannedstmt);
+  refuse_unseen_moves(query->plannedstmt);
+}
+
+void on_utility(PlannedStmt *planned, const char *text, bool read_only_tree, ProcessUtilityContext context,
+                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
+                QueryCompletion *completion) {
+  GuardedStatement outer = begin_statement(planned, text);
+  bool explains = IsA(planned->utilityStmt, ExplainStmt);
+  if (explains) begin_explain();
+  PG_TRY();
+  {
+    if (!IsBinaryUpgrade) judge_statement(planned->utilityStmt);
+    ProcessUtility_hook_type next = next_utility != nullptr ? next_utility : standard_ProcessUtility;
+    next(planned, text, read_only_tree, context, parameters, environment, destination, completion);
+  }
+  PG_FINALLY();
+  {
+    if (explains) end_explain();
+    end_statement(outer);
+  }
+  PG_END_TRY();
+}
+
+void on_object_access(ObjectAccessType access, Oid classid, Oid object, int column, void *argument) {
+  if (next_object_access != nullptr) next_object_access(access, classid, object, column, argument);
+  if (!IsBinaryUpgrade) judge_object(access, classid, object, argument);
+}
+
+// Start-up -------------------------------------------------------------------------------------------------------------
+
+void watch_transactions() { RegisterXactCallback(on_transaction, nullptr); }
+void watch_subtransactions() { RegisterSubXactCallback(on_subtransaction, nullptr); }
+void watch_releases() { RegisterResourceReleaseCallback(on_release, nullptr); }
+
+void watch_caches() {
+  CacheRegisterRelcacheCallback(on_relation_change, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(PROCOID, on_definition_change, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(TYPEOID, on_definition_change, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(ENUMOID, on_enum_change, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_role_change, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(AUTHOID, on_role_change, static_cast<Datum>(0));
+}
+
+void set_hooks() {
+  note_load();
+  next_executor_start = ExecutorStart_hook;
+  ExecutorStart_hook = on_executor_start;
+  next_utility = ProcessUtility_hook;
+  ProcessUtility_hook = on_utility;
+  next_object_access = object_access_hook;
+  object_access_hook = on_object_access;
+}
+
+}  // namespace
+
 }  // namespace spine
 
 extern "C" void _PG_init(void) {
-  // Callbacks run last-registered first: what is pending is chained while the chains' own state is still there.
-  spine::run_steps<spine::define_settings, spine::watch_catalog_changes, spine::watch_access, spine::watch_registry,
-                   spine::watch_transactions, spine::watch_releases, spine::watch_changes, spine::watch_commits,
-                   spine::watch_statements, spine::watch_merges>();
+  spine::run_steps<spine::define_settings, spine::watch_caches, spine::watch_transactions, spine::watch_subtransactions,
+                   spine::watch_releases, spine::set_hooks>();
 }

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
+#include "server/cached_table.h"
 #include "server/compat.h"
 #include "server/errors.h"
-#include "store/event_table.h"
-#include "server/cached_table.h"
 #include "server/settings.h"
+#include "store/event_table.h"
 
 extern "C" {
 #include <access/parallel.h>
@@ -50,19 +50,6 @@ Oid bindings_table, events_table;  // what the rights that are known were read f
 
 int explaining;           // EXPLAINs that run, one in another
 TimestampTz loaded_in;    // the statement that loaded the library, whose beginning the hook did not see
-ProcessUtility_hook_type next_utility;
-ExecutorStart_hook_type next_start;
-
-void forget_rights() {
-  changes++;
-  for (Rights &rights : known) rights.valid = false;
-}
-
-void on_relation_change(Datum, Oid relid) {
-  if (!OidIsValid(relid) || relid == bindings_table || relid == events_table) forget_rights();
-}
-
-void on_role_change(Datum, int, uint32) { forget_rights(); }
 
 // Organizations as they are read, in the current memory context.
 struct Gathering {
@@ -190,56 +177,12 @@ bool has_restrictive_policy(Oid events, Oid role) {
                           "owner.")));
 }
 
-void run_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
-                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion) {
-  ProcessUtility_hook_type next = next_utility != nullptr ? next_utility : standard_ProcessUtility;
-  next(statement, query, read_only_tree, context, parameters, environment, destination, completion);
-}
-
-void on_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
-                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion) {
-  if (!IsA(statement->utilityStmt, ExplainStmt)) {
-    run_utility(statement, query, read_only_tree, context, parameters, environment, destination, completion);
-    return;
-  }
-  explaining++;
-  PG_TRY();
-  {
-    run_utility(statement, query, read_only_tree, context, parameters, environment, destination, completion);
-  }
-  PG_FINALLY();
-  {
-    explaining--;
-  }
-  PG_END_TRY();
-}
-
 // auto_explain instruments queries too, but writes what it learns to the server's log. It cannot have come before this
 // hook in the very statement that loaded the library. A worker has the timestamp of its leader, who has judged the plan.
 bool is_explained(const QueryDesc *query, int flags) {
   if (flags & EXEC_FLAG_EXPLAIN_ONLY) return true;
   return query->instrument_options != 0 && !IsParallelWorker() &&
          (explaining > 0 || GetCurrentStatementStartTimestamp() == loaded_in);
-}
-
-void on_executor_start(QueryDesc *query, int flags) {
-  if (is_explained(query, flags)) {
-    Oid schema = get_namespace_oid("spine", true);
-    ListCell *cell;
-    foreach (cell, query->plannedstmt->rtable) {
-      const RangeTblEntry *entry = static_cast<const RangeTblEntry *>(lfirst(cell));
-      // spine.events, and what is counted of it. Row security is that of a view's owner, what spine.may_read lets through
-      // that of who asks.
-      if (entry->rtekind == RTE_RELATION && OidIsValid(schema) && get_rel_namespace(entry->relid) == schema &&
-          check_enable_rls(entry->relid, compat_checked_role(query->plannedstmt, entry), true) == RLS_ENABLED &&
-          !sees_all_events(GetUserId()))
-        refuse_plan("EXPLAIN", get_rel_name(entry->relid));
-    }
-  }
-  if (next_start != nullptr)
-    next_start(query, flags);
-  else
-    standard_ExecutorStart(query, flags);
 }
 
 }  // namespace
@@ -293,15 +236,34 @@ Organizations require_reading(Oid events) {
   return given;
 }
 
-void watch_access() {
-  CacheRegisterRelcacheCallback(on_relation_change, static_cast<Datum>(0));
-  CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_role_change, static_cast<Datum>(0));
-  CacheRegisterSyscacheCallback(AUTHOID, on_role_change, static_cast<Datum>(0));
-  loaded_in = GetCurrentStatementStartTimestamp();
-  next_utility = ProcessUtility_hook;
-  ProcessUtility_hook = on_utility;
-  next_start = ExecutorStart_hook;
-  ExecutorStart_hook = on_executor_start;
+void forget_rights() {
+  changes++;
+  for (Rights &rights : known) rights.valid = false;
+}
+
+void forget_rights_from(Oid relid) {
+  if (!OidIsValid(relid) || relid == bindings_table || relid == events_table) forget_rights();
+}
+
+void note_load() { loaded_in = GetCurrentStatementStartTimestamp(); }
+
+void begin_explain() { explaining++; }
+
+void end_explain() { explaining--; }
+
+void refuse_hidden_plan(const QueryDesc *query, int flags) {
+  if (!is_explained(query, flags)) return;
+  Oid schema = get_namespace_oid("spine", true);
+  ListCell *cell;
+  foreach (cell, query->plannedstmt->rtable) {
+    const RangeTblEntry *entry = static_cast<const RangeTblEntry *>(lfirst(cell));
+    // spine.events, and what is counted of it. Row security is that of a view's owner, what spine.may_read lets through
+    // that of who asks.
+    if (entry->rtekind == RTE_RELATION && OidIsValid(schema) && get_rel_namespace(entry->relid) == schema &&
+        check_enable_rls(entry->relid, compat_checked_role(query->plannedstmt, entry), true) == RLS_ENABLED &&
+        !sees_all_events(GetUserId()))
+      refuse_plan("EXPLAIN", get_rel_name(entry->relid));
+  }
 }
 
 extern "C" {

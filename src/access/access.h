@@ -1,7 +1,11 @@
 // Who may do what with whose events: spine.role_bindings, and what follows from them.
 #pragma once
 
-#include "server/pg.h"
+#include "store/emission_rights.h"
+
+extern "C" {
+#include <executor/execdesc.h>
+}
 
 namespace spine {
 
@@ -14,10 +18,6 @@ struct Organizations {
   bool has(const Uuid &organization) const;
 };
 
-// Raises 42501 where the current role was not given the organization to emit for. table: where the event is to be
-// stored, whose owner needs no binding.
-void require_emitting(Oid table, const Uuid &organization);
-
 // The organizations of spine.events that the current role may read, as of now, in the current memory context. All of
 // them is the whole table, with the rows that cannot say whose they are. Raises 42501.
 Organizations require_reading(Oid events);
@@ -25,7 +25,20 @@ Organizations require_reading(Oid events);
 // Whether spine.events holds nothing that is hidden from the role.
 bool sees_all_events(Oid role);
 
-// For _PG_init.
-void watch_access();
+// Roles or their memberships changed.
+void forget_rights();
+
+// A relation changed; InvalidOid: any may have.
+void forget_rights_from(Oid relid);
+
+// The library is loaded by the statement that runs now.
+void note_load();
+
+// Around the execution of an EXPLAIN.
+void begin_explain();
+void end_explain();
+
+// Before a query starts: raises 42501 where its plan would show how many events of others a query passed over.
+void refuse_hidden_plan(const QueryDesc *query, int flags);
 
 }  // namespace spine

@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include "capture/business_row.h"
-#include "store/emit.h"
 #include "server/errors.h"
 #include "server/json.h"
 #include "server/settings.h"
+#include "store/emit.h"
 
 extern "C" {
 #include <access/htup_details.h>

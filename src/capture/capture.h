@@ -6,6 +6,7 @@
 
 extern "C" {
 #include <nodes/pg_list.h>
+#include <nodes/plannodes.h>
 #include <utils/rel.h>
 #include <utils/reltrigger.h>
 }
@@ -42,7 +43,7 @@ AttrNumber captured_column(Relation relation, const char *name);
 AttrNumber entity_column(Relation relation, const char *name);
 AttrNumber organization_column(Relation relation, const char *name);
 
-// For _PG_init: refuses the one kind of statement whose changes triggers do not see.
-void watch_merges();
+// Once a query has started: refuses the one kind whose changes triggers do not see. Raises SP026.
+void refuse_unseen_moves(const PlannedStmt *statement);
 
 }  // namespace spine

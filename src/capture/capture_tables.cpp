@@ -1,11 +1,12 @@
 // spine.capture_changes, spine.stop_capture and spine.follow_partitions: which tables are captured. Their triggers are made
 // by SQL, so that event triggers see it.
-#include "core/event_name.h"
 #include "capture/capture.h"
+#include "core/event_name.h"
 #include "server/compat.h"
 #include "server/errors.h"
-#include "store/event_table.h"
 #include "server/sql.h"
+#include "store/event_table.h"
+#include "store/owners_rights.h"
 
 extern "C" {
 #include <access/genam.h>
@@ -371,7 +372,6 @@ void refuse_renamed_column(Oid relid, const char *column, Oid function) {
   relation_close(relation, NoLock);
 }
 
-ExecutorStart_hook_type next_start;
 
 // Whether an UPDATE of these columns can move a row between partitions of the table, at any level.
 bool moves_rows(Oid root, Oid updated_table, List *columns) {
@@ -416,23 +416,13 @@ void refuse_unseen_moves(const PlannedStmt *statement, const Plan *plan) {
                    "that INSERTs and one that DELETEs.");
 }
 
-void on_start(QueryDesc *query, int flags) {
-  if (next_start != nullptr)
-    next_start(query, flags);
-  else
-    standard_ExecutorStart(query, flags);
-  const PlannedStmt *statement = query->plannedstmt;
+}  // namespace
+
+void refuse_unseen_moves(const PlannedStmt *statement) {
   if (statement->commandType != CMD_MERGE && !statement->hasModifyingCTE) return;
   refuse_unseen_moves(statement, statement->planTree);
   ListCell *plan;
   foreach (plan, statement->subplans) refuse_unseen_moves(statement, static_cast<Plan *>(lfirst(plan)));
-}
-
-}  // namespace
-
-void watch_merges() {
-  next_start = ExecutorStart_hook;
-  ExecutorStart_hook = on_start;
 }
 
 List *captured_roots(Oid relid) {

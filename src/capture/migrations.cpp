@@ -1,10 +1,11 @@
 // spine.capture_migrations, spine.stop_capturing_migrations, and their event triggers' spine.note_migration.
 #include "core/uuid.h"
-#include "store/emit.h"
 #include "server/errors.h"
 #include "server/json.h"
 #include "server/settings.h"
 #include "server/sql.h"
+#include "store/emit.h"
+#include "store/owners_rights.h"
 
 extern "C" {
 #include <access/table.h>

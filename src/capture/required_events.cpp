@@ -5,11 +5,11 @@
 
 #include "capture/business_row.h"
 #include "capture/capture.h"
-#include "store/chain.h"
 #include "server/compat.h"
 #include "server/errors.h"
 #include "server/settings.h"
 #include "server/sql.h"
+#include "store/chain.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -72,17 +72,6 @@ Level *levels;  // those that have notes, outermost first
 int level_count, level_capacity;
 bool past_check;  // the commit under way has checked what was noted
 
-void forget_all() {
-  // The memory goes with the transaction.
-  memory = nullptr;
-  requirements = NIL;
-  notes = nullptr;
-  count = capacity = 0;
-  levels = nullptr;
-  level_count = level_capacity = 0;
-  past_check = false;
-}
-
 template <class T, class N>
 void make_room(T **list, N used, N *room) {
   if (used < *room) return;
@@ -104,26 +93,6 @@ void note(const Note &change) {
   notes[count++] = change;
   if (past_check) check_changes();
 }
-
-void on_transaction(XactEvent event, void *) {
-  if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) forget_all();
-}
-
-void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) {
-  if (level_count == 0 || levels[level_count - 1].subtransaction != mine) return;
-  if (event == SUBXACT_EVENT_ABORT_SUB) {
-    count = levels[--level_count].first;
-  } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
-    if (level_count > 1 && levels[level_count - 2].subtransaction == parent)
-      level_count--;
-    else
-      levels[level_count - 1].subtransaction = parent;
-  }
-}
-
-void watch_ends() { RegisterXactCallback(on_transaction, nullptr); }
-
-void watch_savepoints() { RegisterSubXactCallback(on_subtransaction, nullptr); }
 
 // The trigger ---------------------------------------------------------------------------------------------------
 
@@ -393,7 +362,28 @@ void check_changes() {
   level_count = 0;
 }
 
-void watch_changes() { run_steps<watch_ends, watch_savepoints>(); }
+void forget_changes() {
+  // The memory goes with the transaction.
+  memory = nullptr;
+  requirements = NIL;
+  notes = nullptr;
+  count = capacity = 0;
+  levels = nullptr;
+  level_count = level_capacity = 0;
+  past_check = false;
+}
+
+void roll_back_changes(SubTransactionId mine) {
+  if (level_count > 0 && levels[level_count - 1].subtransaction == mine) count = levels[--level_count].first;
+}
+
+void keep_changes(SubTransactionId mine, SubTransactionId parent) {
+  if (level_count == 0 || levels[level_count - 1].subtransaction != mine) return;
+  if (level_count > 1 && levels[level_count - 2].subtransaction == parent)
+    level_count--;
+  else
+    levels[level_count - 1].subtransaction = parent;
+}
 
 extern "C" {
 

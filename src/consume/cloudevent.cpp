@@ -3,8 +3,8 @@
 
 #include "core/uuid.h"
 #include "server/errors.h"
-#include "store/event_table.h"
 #include "server/json.h"
+#include "store/event_table.h"
 
 namespace spine {
 

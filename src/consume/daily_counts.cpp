@@ -1,10 +1,11 @@
 // spine.read_chain_heads, and the two functions that keep what the views of chains and counts show.
 #include "access/access.h"
-#include "store/emit.h"
 #include "server/errors.h"
-#include "store/event_table.h"
-#include "store/event_scan.h"
 #include "server/sql.h"
+#include "store/emit.h"
+#include "store/event_scan.h"
+#include "store/event_table.h"
+#include "store/owners_rights.h"
 
 extern "C" {
 #include <access/table.h>

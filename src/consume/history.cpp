@@ -1,8 +1,8 @@
 // spine.entity_history, and spine.entity_as_of, which knows the events that captured tables emit.
 #include "access/access.h"
 #include "server/errors.h"
-#include "store/event_table.h"
 #include "store/event_scan.h"
+#include "store/event_table.h"
 
 extern "C" {
 #include <access/table.h>

@@ -2,9 +2,9 @@
 #include "access/access.h"
 #include "server/compat.h"
 #include "server/errors.h"
-#include "store/event_table.h"
-#include "store/event_scan.h"
 #include "server/settings.h"
+#include "store/event_scan.h"
+#include "store/event_table.h"
 
 extern "C" {
 #include <access/htup_details.h>

@@ -8,15 +8,16 @@
 // the lock table. One lock more, for a subscription, is whoever's who adds positions of organizations that have none.
 #include <algorithm>
 
+#include "access/access.h"
 #include "core/event_name.h"
 #include "core/uuid.h"
-#include "access/access.h"
 #include "server/compat.h"
-#include "store/emit.h"
 #include "server/errors.h"
-#include "store/event_scan.h"
 #include "server/sql.h"
 #include "server/transaction_lock.h"
+#include "store/emit.h"
+#include "store/event_scan.h"
+#include "store/owners_rights.h"
 
 extern "C" {
 #include <access/genam.h>

@@ -3,11 +3,13 @@
 // the library. Where it is not preloaded, the event trigger people_os_spine_guard loads it before any DDL runs.
 #include "guard/guard.h"
 
+#include "store/chain_triggers.h"
+
 #include "core/uuid.h"
 #include "server/errors.h"
 #include "server/json.h"
-#include "store/pending.h"
 #include "server/settings.h"
+#include "store/pending.h"
 
 extern "C" {
 #include <access/genam.h>
@@ -50,17 +52,8 @@ extern "C" Datum spine_entity_uuid(PG_FUNCTION_ARGS);
 
 namespace spine {
 
-void refuse_change(const char *change, const char *table) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_IMMUTABLE),
-                  errmsg("events are immutable: %s of table \"%s\" is refused", change, table),
-                  errhint("Emit a further event that says what changed.")));
-}
-
 namespace {
 
-ProcessUtility_hook_type next_utility;
-ExecutorStart_hook_type next_executor_start;
-object_access_hook_type next_object_access;
 
 // What is guarded in this database.
 struct Guarded {
@@ -116,31 +109,9 @@ void refuse_change_of_events(const PlannedStmt *statement, const Plan *plan) {
   }
 }
 
-void executor_start(QueryDesc *query, int flags) {
-  // First, for it says 42501 to whoever has no right to begin with.
-  if (next_executor_start != nullptr)
-    next_executor_start(query, flags);
-  else
-    standard_ExecutorStart(query, flags);
-  const PlannedStmt *statement = query->plannedstmt;
-  if (statement->commandType == CMD_SELECT && !statement->hasModifyingCTE) return;
-  refuse_change_of_events(statement, statement->planTree);
-  ListCell *plan;
-  foreach (plan, statement->subplans) refuse_change_of_events(statement, static_cast<Plan *>(lfirst(plan)));
-}
-
 // DDL --------------------------------------------------------------------------------------------------------------
 
-// The utility statement that runs now; those that it runs in turn have their own.
-struct Statement {
-  bool was_judged;
-  CommandTag tag;
-  const char *text;  // null: whatever the client sent
-  int length;
-  bool is_recorded;  // as let through
-  Oid cleared;       // the table that it alters in a way that was judged harmless
-};
-Statement current;
+GuardedStatement current;
 
 const char *statement_text() {
   const char *text = current.text != nullptr ? current.text : debug_query_string;
@@ -394,26 +365,6 @@ void judge(Node *tree) {
   }
 }
 
-void process_utility(PlannedStmt *planned, const char *text, bool read_only_tree, ProcessUtilityContext context,
-                     ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
-                     QueryCompletion *completion) {
-  Statement outer = current;
-  current = {true, CreateCommandTag(planned->utilityStmt), text + Max(planned->stmt_location, 0), planned->stmt_len,
-             false, InvalidOid};
-  PG_TRY();
-  {
-    judge(planned->utilityStmt);
-    if (next_utility != nullptr)
-      next_utility(planned, text, read_only_tree, context, parameters, environment, destination, completion);
-    else
-      standard_ProcessUtility(planned, text, read_only_tree, context, parameters, environment, destination,
-                              completion);
-  }
-  PG_FINALLY();
-  { current = outer; }
-  PG_END_TRY();
-}
-
 // What goes ---------------------------------------------------------------------------------------------------------
 
 // A copy of a row of a catalog, or null.
@@ -469,8 +420,27 @@ void judge_altered(const Guarded &guarded, Oid classid, Oid object, Oid parent) 
   }
 }
 
-void object_access(ObjectAccessType access, Oid classid, Oid object, int column, void *argument) {
-  if (next_object_access != nullptr) next_object_access(access, classid, object, column, argument);
+}  // namespace
+
+void refuse_change_of_events(const PlannedStmt *statement) {
+  if (statement->commandType == CMD_SELECT && !statement->hasModifyingCTE) return;
+  refuse_change_of_events(statement, statement->planTree);
+  ListCell *plan;
+  foreach (plan, statement->subplans) refuse_change_of_events(statement, static_cast<Plan *>(lfirst(plan)));
+}
+
+GuardedStatement begin_statement(const PlannedStmt *planned, const char *text) {
+  GuardedStatement outer = current;
+  current = {true, CreateCommandTag(planned->utilityStmt), text + Max(planned->stmt_location, 0), planned->stmt_len, false,
+             InvalidOid};
+  return outer;
+}
+
+void judge_statement(Node *statement) { judge(statement); }
+
+void end_statement(const GuardedStatement &outer) { current = outer; }
+
+void judge_object(ObjectAccessType access, Oid classid, Oid object, void *argument) {
   Guarded guarded;
   if (access == OAT_TRUNCATE) {
     // Whoever has no right to it hears that, a moment later.
@@ -489,18 +459,6 @@ void object_access(ObjectAccessType access, Oid classid, Oid object, int column,
     if (!altered->is_internal && !current.is_recorded && guarded.find())
       judge_altered(guarded, classid, object, altered->auxiliary_id);
   }
-}
-
-}  // namespace
-
-void watch_statements() {
-  if (IsBinaryUpgrade) return;
-  next_executor_start = ExecutorStart_hook;
-  ExecutorStart_hook = executor_start;
-  next_utility = ProcessUtility_hook;
-  ProcessUtility_hook = process_utility;
-  next_object_access = object_access_hook;
-  object_access_hook = object_access;
 }
 
 extern "C" {

@@ -4,12 +4,36 @@
 
 #include "server/pg.h"
 
+extern "C" {
+#include <catalog/objectaccess.h>
+#include <nodes/plannodes.h>
+#include <tcop/cmdtag.h>
+}
+
 namespace spine {
 
-// Raises SP013. change: UPDATE, DELETE or TRUNCATE.
-[[noreturn]] void refuse_change(const char *change, const char *table);
+// Once a query has started, for the server says first who has no right to begin with. Raises SP013 where it would change
+// stored events.
+void refuse_change_of_events(const PlannedStmt *statement);
 
-// For _PG_init.
-void watch_statements();
+// The utility statement that runs; those that it runs in turn have their own.
+struct GuardedStatement {
+  bool was_judged;
+  CommandTag tag;
+  const char *text;  // null: whatever the client sent
+  int length;
+  bool is_recorded;  // as let through
+  Oid cleared;       // the table that it alters in a way that was judged harmless
+};
+
+// Around each utility statement: returns the one that it runs in, which is to be given back, also after an error.
+GuardedStatement begin_statement(const PlannedStmt *planned, const char *text);
+void end_statement(const GuardedStatement &outer);
+
+// Before the statement begun runs. Raises SP024 where the guard refuses it.
+void judge_statement(Node *statement);
+
+// As the server creates, alters, truncates or drops an object. Raises SP024, SP013.
+void judge_object(ObjectAccessType access, Oid classid, Oid object, void *argument);
 
 }  // namespace spine

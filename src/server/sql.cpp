@@ -1,12 +1,5 @@
 #include "server/sql.h"
 
-#include "store/event_table.h"
-
-extern "C" {
-#include <access/table.h>
-#include <miscadmin.h>
-}
-
 namespace spine {
 
 uint64 run_sql(const char *statement, std::initializer_list<SqlArgument> arguments) {
@@ -25,15 +18,5 @@ uint64 run_sql(const char *statement, std::initializer_list<SqlArgument> argumen
   (void)SPI_execute_with_args(statement, count, types, values, nulls, false, 0);
   return SPI_processed;
 }
-
-void OwnersRights::begin() {
-  GetUserIdAndSecContext(&role_, &security_);
-  Relation events = table_open(events_relid(), AccessShareLock);
-  Oid owner = events->rd_rel->relowner;
-  table_close(events, AccessShareLock);
-  SetUserIdAndSecContext(owner, security_ | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-void OwnersRights::end() { SetUserIdAndSecContext(role_, security_); }
 
 }  // namespace spine

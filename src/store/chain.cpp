@@ -7,13 +7,13 @@
 
 #include "core/chain_check.h"
 #include "core/uuid.h"
-#include "access/access.h"
 #include "server/compat.h"
-#include "store/durability.h"
 #include "server/errors.h"
-#include "store/event_types.h"
 #include "server/settings.h"
 #include "server/transaction_lock.h"
+#include "store/durability.h"
+#include "store/emission_rights.h"
+#include "store/event_types.h"
 
 extern "C" {
 #include <access/detoast.h>
@@ -182,35 +182,6 @@ bool is_last_row(Relation relation, const EventTable *table, const Uuid &id) {
   UnlockReleaseBuffer(buffer);
   return found;
 }
-
-void forget_everything(XactEvent event, void *) {
-  switch (event) {
-    case XACT_EVENT_COMMIT:
-    case XACT_EVENT_ABORT:
-    case XACT_EVENT_PREPARE:
-    case XACT_EVENT_PARALLEL_COMMIT:
-    case XACT_EVENT_PARALLEL_ABORT:
-      generation++;
-      locks_taken = 0;
-      break;
-    default:
-      break;
-  }
-}
-
-void follow_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) {
-  if (event == SUBXACT_EVENT_ABORT_SUB) {
-    // Its rows are gone and its locks released: what was remembered may be another session's to extend.
-    generation++;
-    while (locks_taken > 0 && lock_takers[locks_taken - 1] == mine) locks_taken--;
-  } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
-    for (int i = locks_taken; i > 0 && lock_takers[i - 1] == mine; i--) lock_takers[i - 1] = parent;
-  }
-}
-
-void watch_ends() { RegisterXactCallback(forget_everything, nullptr); }
-
-void watch_savepoints() { RegisterSubXactCallback(follow_subtransaction, nullptr); }
 
 std::string_view text_of(const EventValues &values, Column column) {
   return text_view(PG_DETOAST_DATUM_PACKED(values.get(column)));
@@ -494,8 +465,19 @@ int64 last_sequence(Relation relation, const EventTable *table, const Uuid &orga
   return read_head(relation, table, organization, same_chain ? known->head.sequence : 0).sequence;
 }
 
-void watch_transactions() {
-  run_steps<watch_ends, watch_savepoints>();
+void forget_heads() {
+  generation++;
+  locks_taken = 0;
+}
+
+void roll_back_heads(SubTransactionId mine) {
+  // Its rows are gone and its locks released: what was remembered may be another session's to extend.
+  generation++;
+  while (locks_taken > 0 && lock_takers[locks_taken - 1] == mine) locks_taken--;
+}
+
+void keep_locks(SubTransactionId mine, SubTransactionId parent) {
+  for (int i = locks_taken; i > 0 && lock_takers[i - 1] == mine; i--) lock_takers[i - 1] = parent;
 }
 
 }  // namespace spine

@@ -55,7 +55,13 @@ void forget_head(Oid root, const Uuid &organization);
 // The sequence of the last event of the organization as of now, 0 without one. Raises SP017.
 int64 last_sequence(Relation relation, const EventTable *table, const Uuid &organization);
 
-// For _PG_init.
-void watch_transactions();
+// The transaction ended.
+void forget_heads();
+
+// The subtransaction was rolled back.
+void roll_back_heads(SubTransactionId mine);
+
+// The subtransaction became part of its parent.
+void keep_locks(SubTransactionId mine, SubTransactionId parent);
 
 }  // namespace spine

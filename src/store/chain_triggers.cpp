@@ -1,9 +1,10 @@
 // spine.chain_event and spine.refuse_change, the trigger functions.
-#include "store/chain.h"
+#include "store/chain_triggers.h"
+
 #include "server/compat.h"
-#include "store/durability.h"
 #include "server/errors.h"
-#include "guard/guard.h"
+#include "store/chain.h"
+#include "store/durability.h"
 #include "store/pending.h"
 
 extern "C" {
@@ -66,6 +67,12 @@ void restore(Relation relation, const EventValues &values) {
 }
 
 }  // namespace
+
+void refuse_change(const char *change, const char *table) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_IMMUTABLE),
+                  errmsg("events are immutable: %s of table \"%s\" is refused", change, table),
+                  errhint("Emit a further event that says what changed.")));
+}
 
 extern "C" {
 

@@ -26,59 +26,11 @@ bool must_be_durable;  // and the setting was on when one was emitted
 bool commit_prepared;  // how the commit waits is decided
 int wait_level = -1;  // the synchronous_commit to wait for once the locks are gone; -1: none
 
-void on_transaction(XactEvent event, void *) {
-  switch (event) {
-    case XACT_EVENT_ABORT:
-      wait_level = -1;
-      events_level = 0;
-      must_be_durable = commit_prepared = false;
-      break;
-    case XACT_EVENT_COMMIT:
-    case XACT_EVENT_PREPARE:
-      events_level = 0;
-      must_be_durable = commit_prepared = false;
-      break;
-    default:
-      break;
-  }
-}
-
-void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-  int level = GetCurrentTransactionNestLevel();
-  if (events_level < level) return;
-  if (event == SUBXACT_EVENT_ABORT_SUB) events_level = 0;
-  if (event == SUBXACT_EVENT_COMMIT_SUB) events_level = level - 1;
-}
-
 // At most one goes out, however often this is called, for the server sends none twice. Who listens is anybody, so it
 // names no organization.
 void notify() {
   if (settings.notify) Async_Notify("people_os_spine", "");
 }
-
-// The transaction is committed: nothing here may raise.
-void on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *) {
-  if (wait_level < 0 || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level) return;
-  int level = wait_level;
-  wait_level = -1;
-  if (!is_commit || XLogRecPtrIsInvalid(XactLastCommitEnd)) return;
-  XLogFlush(XactLastCommitEnd);
-  if (level <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH) return;
-  // The commit was made asynchronous through the setting, which is put back only later. What waits for the standbys
-  // asks the variable whether to, and what its assign hook noted for how far: both must be the session's own.
-  int asynchronous = synchronous_commit;
-  synchronous_commit = level;
-  assign_synchronous_commit(level, nullptr);
-  SyncRepWaitForLSN(XactLastCommitEnd, true);
-  synchronous_commit = asynchronous;
-  assign_synchronous_commit(asynchronous, nullptr);
-}
-
-void watch_ends() { RegisterXactCallback(on_transaction, nullptr); }
-
-void watch_savepoints() { RegisterSubXactCallback(on_subtransaction, nullptr); }
-
-void watch_locks() { RegisterResourceReleaseCallback(on_release, nullptr); }
 
 bool standbys_are_synchronous() { return SyncRepRequested() && SyncRepStandbyNames != nullptr && SyncRepStandbyNames[0] != '\0'; }
 
@@ -140,6 +92,33 @@ void ReadGuard::wait() {
                     errhint("Look at pg_stat_replication, then retry.")));
 }
 
-void watch_releases() { run_steps<watch_ends, watch_savepoints, watch_locks>(); }
+void end_durability(bool is_abort) {
+  if (is_abort) wait_level = -1;
+  events_level = 0;
+  must_be_durable = commit_prepared = false;
+}
+
+void end_durability_of_savepoint(bool is_abort) {
+  int level = GetCurrentTransactionNestLevel();
+  if (events_level < level) return;
+  events_level = is_abort ? 0 : level - 1;
+}
+
+void wait_after_release(bool is_commit) {
+  if (wait_level < 0) return;
+  int level = wait_level;
+  wait_level = -1;
+  if (!is_commit || XLogRecPtrIsInvalid(XactLastCommitEnd)) return;
+  XLogFlush(XactLastCommitEnd);
+  if (level <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH) return;
+  // The commit was made asynchronous through the setting, which is put back only later. What waits for the standbys
+  // asks the variable whether to, and what its assign hook noted for how far: both must be the session's own.
+  int asynchronous = synchronous_commit;
+  synchronous_commit = level;
+  assign_synchronous_commit(level, nullptr);
+  SyncRepWaitForLSN(XactLastCommitEnd, true);
+  synchronous_commit = asynchronous;
+  assign_synchronous_commit(asynchronous, nullptr);
+}
 
 }  // namespace spine

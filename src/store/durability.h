@@ -38,7 +38,14 @@ class ReadGuard {
   bool any_ = false;
 };
 
-// For _PG_init.
-void watch_releases();
+// The transaction ended, or was prepared. What its commit waits for is still to come.
+void end_durability(bool is_abort);
+
+// The subtransaction ended.
+void end_durability_of_savepoint(bool is_abort);
+
+// The transaction's locks are released: waits as prepare_commit decided. The transaction is committed, so nothing here
+// may raise.
+void wait_after_release(bool is_commit);
 
 }  // namespace spine

@@ -2,10 +2,10 @@
 #include "store/emit.h"
 
 #include "core/uuid.h"
-#include "store/chain.h"
 #include "server/errors.h"
-#include "store/pending.h"
 #include "server/settings.h"
+#include "store/chain.h"
+#include "store/pending.h"
 #include "store/writer.h"
 
 extern "C" {

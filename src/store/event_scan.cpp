@@ -1,7 +1,5 @@
-// spine.read_events, and what functions that read events have in common.
 #include "store/event_scan.h"
 
-#include "access/access.h"
 #include "server/compat.h"
 #include "server/errors.h"
 
@@ -116,29 +114,5 @@ void ChainScan::end() {
   scan_.end();
   table_close(relation_, AccessShareLock);
 }
-
-extern "C" {
-
-PG_FUNCTION_INFO_V1(spine_read_events);
-PGDLLEXPORT Datum spine_read_events(PG_FUNCTION_ARGS) {
-  InitMaterializedSRF(fcinfo, 0);
-  ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-  Uuid organization = uuid_of(PG_GETARG_DATUM(0));
-  int64 most = PG_GETARG_INT64(2);
-  if (most < 0)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("max_events is " INT64_FORMAT, most),
-                    errhint("Pass how many events to return at most, 0 or more.")));
-  if (!require_reading(events_relid()).has(organization)) return static_cast<Datum>(0);
-  ChainScan scan;
-  scan.begin();
-  scan.seek(organization, PG_GETARG_INT64(1), organization);
-  TupleTableSlot *slot;
-  for (int64 returned = 0; returned < most && (slot = scan.next()) != nullptr; returned++)
-    tuplestore_puttupleslot(result->setResult, slot);
-  scan.end();
-  return static_cast<Datum>(0);
-}
-
-}  // extern "C"
 
 }  // namespace spine

@@ -1,8 +1,8 @@
 #include "store/event_table.h"
 
+#include "server/cached_table.h"
 #include "server/compat.h"
 #include "server/errors.h"
-#include "server/cached_table.h"
 
 extern "C" {
 #include <access/detoast.h>
@@ -73,30 +73,6 @@ HTAB *create_table(const char *name, Size entry_size) {
   control.entrysize = entry_size;
   control.hcxt = CacheMemoryContext;
   return hash_create(name, 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-void forget_table(Datum, Oid relid) {
-  changes++;
-  if (tables == nullptr) return;
-  if (OidIsValid(relid)) {
-    EventTable *table = static_cast<EventTable *>(hash_search(tables, &relid, HASH_FIND, nullptr));
-    if (table != nullptr) table->valid = false;
-    return;
-  }
-  HASH_SEQ_STATUS all;
-  hash_seq_init(&all, tables);
-  while (EventTable *table = static_cast<EventTable *>(hash_seq_search(&all))) table->valid = false;
-}
-
-// A function or a type was changed: expressions that were prepared for a table may have its body or its
-// constraints in them.
-void forget_all_tables(Datum, int, uint32) { forget_table(static_cast<Datum>(0), InvalidOid); }
-
-void forget_labels(Datum, int, uint32) {
-  if (labels == nullptr) return;
-  HASH_SEQ_STATUS all;
-  hash_seq_init(&all, labels);
-  while (CachedLabel *cached = static_cast<CachedLabel *>(hash_seq_search(&all))) cached->valid = false;
 }
 
 [[noreturn]] void bad_table(Relation relation, const char *why) {
@@ -468,11 +444,24 @@ Oid enum_value(Oid type, std::string_view label) {
                   errhint("Take one of the labels that psql lists with \\dT+ spine.*.")));
 }
 
-void watch_catalog_changes() {
-  CacheRegisterRelcacheCallback(forget_table, static_cast<Datum>(0));
-  CacheRegisterSyscacheCallback(PROCOID, forget_all_tables, static_cast<Datum>(0));
-  CacheRegisterSyscacheCallback(TYPEOID, forget_all_tables, static_cast<Datum>(0));
-  CacheRegisterSyscacheCallback(ENUMOID, forget_labels, static_cast<Datum>(0));
+void forget_event_table(Oid relid) {
+  changes++;
+  if (tables == nullptr) return;
+  if (OidIsValid(relid)) {
+    EventTable *table = static_cast<EventTable *>(hash_search(tables, &relid, HASH_FIND, nullptr));
+    if (table != nullptr) table->valid = false;
+    return;
+  }
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, tables);
+  while (EventTable *table = static_cast<EventTable *>(hash_seq_search(&all))) table->valid = false;
+}
+
+void forget_enum_labels() {
+  if (labels == nullptr) return;
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, labels);
+  while (CachedLabel *cached = static_cast<CachedLabel *>(hash_seq_search(&all))) cached->valid = false;
 }
 
 }  // namespace spine

@@ -81,7 +81,11 @@ const char *enum_label(Oid value);
 // The value of a label of an enum type. Raises 22P02.
 Oid enum_value(Oid type, std::string_view label);
 
-// For _PG_init.
-void watch_catalog_changes();
+// A relation changed; InvalidOid: any may have. Expressions that were prepared for a table may also have a function's
+// body or a type's constraints in them, so a change of either is one of any table.
+void forget_event_table(Oid relid);
+
+// An enum changed.
+void forget_enum_labels();
 
 }  // namespace spine

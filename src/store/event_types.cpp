@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <climits>
 
-#include "store/chain.h"
-#include "server/errors.h"
-#include "store/event_table.h"
 #include "server/cached_table.h"
+#include "server/errors.h"
 #include "server/sql.h"
+#include "store/chain.h"
+#include "store/event_table.h"
+#include "store/owners_rights.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -64,12 +65,6 @@ Oid types_table;
 
 // What takes a guard off is on record whatever somebody deleted here.
 constexpr std::string_view always_registered = "platform.spine.unguarded";
-
-void on_relation_change(Datum, Oid relid) {
-  if (OidIsValid(relid) && relid != types_table) return;
-  changes++;
-  is_valid = false;
-}
 
 void read_types() {
   types_table = spine_table("event_types");
@@ -145,7 +140,11 @@ void require_registered(std::string_view event_type) {
                                             length(near->name), near->name.data())));
 }
 
-void watch_registry() { CacheRegisterRelcacheCallback(on_relation_change, static_cast<Datum>(0)); }
+void forget_event_types(Oid relid) {
+  if (OidIsValid(relid) && relid != types_table) return;
+  changes++;
+  is_valid = false;
+}
 
 extern "C" {
 

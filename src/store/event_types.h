@@ -11,7 +11,7 @@ Oid registered_severity(std::string_view event_type);
 // Raises SP025 where the type is not registered.
 void require_registered(std::string_view event_type);
 
-// For _PG_init.
-void watch_registry();
+// A relation changed; InvalidOid: any may have.
+void forget_event_types(Oid relid);
 
 }  // namespace spine

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
-#include "access/access.h"
+#include "server/errors.h"
+#include "server/settings.h"
 #include "store/chain.h"
 #include "store/durability.h"
-#include "server/errors.h"
-#include "capture/required_events.h"
-#include "server/settings.h"
+#include "store/emission_rights.h"
 #include "store/writer.h"
 
 extern "C" {
@@ -119,14 +118,6 @@ bool any_waits() {
   return false;
 }
 
-void forget_all() {
-  // The memory goes with the transaction.
-  memory = nullptr;
-  pending = nullptr;
-  count = capacity = 0;
-  bytes = 0;
-}
-
 // Takes what is pending, or what is for one of the organizations (sorted), out of the list and stores it.
 int64 chain_some(const Uuid *organizations, int organization_count) {
   auto is_wanted = [&](const Pending *p) {
@@ -175,59 +166,6 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
   pfree(chains);
   return n;
 }
-
-// Chaining and the transaction's deferred triggers alternate until neither has work left: a deferred trigger may
-// emit, and a stored row may queue one.
-void chain_before_commit() {
-  while (any_waits()) {
-    PushActiveSnapshot(GetTransactionSnapshot());
-    chain_some(nullptr, 0);
-    PopActiveSnapshot();
-    AfterTriggerFireDeferred();
-  }
-  past_chaining = true;
-}
-
-void on_transaction(XactEvent event, void *) {
-  switch (event) {
-    case XACT_EVENT_PRE_COMMIT:
-      chain_before_commit();
-      check_changes();
-      prepare_commit();
-      break;
-    case XACT_EVENT_PRE_PREPARE:
-      chain_before_commit();
-      check_changes();
-      break;
-    case XACT_EVENT_COMMIT:
-    case XACT_EVENT_ABORT:
-    case XACT_EVENT_PREPARE:
-      forget_all();
-      past_chaining = false;
-      break;
-    default:
-      break;
-  }
-}
-
-void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) {
-  if (event == SUBXACT_EVENT_ABORT_SUB) {
-    while (count > 0 && pending[count - 1]->emitted_in == mine) forget(pending[--count]);
-    for (int i = 0; i < count; i++) {
-      if (pending[i]->chained_in != mine) continue;
-      pending[i]->chained_in = InvalidSubTransactionId;
-      pending[i]->is_stored = false;
-    }
-  } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
-    for (int i = count; i > 0 && pending[i - 1]->emitted_in == mine; i--) pending[i - 1]->emitted_in = parent;
-    for (int i = 0; i < count; i++)
-      if (pending[i]->chained_in == mine) pending[i]->chained_in = parent;
-  }
-}
-
-void watch_ends() { RegisterXactCallback(on_transaction, nullptr); }
-
-void watch_savepoints() { RegisterSubXactCallback(on_subtransaction, nullptr); }
 
 }  // namespace
 
@@ -288,6 +226,38 @@ void chain_now(EventValues *events, int event_count, int *position) {
   table_close(relation, NoLock);
 }
 
-void watch_commits() { run_steps<watch_ends, watch_savepoints>(); }
+void chain_before_commit() {
+  while (any_waits()) {
+    PushActiveSnapshot(GetTransactionSnapshot());
+    chain_some(nullptr, 0);
+    PopActiveSnapshot();
+    AfterTriggerFireDeferred();
+  }
+  past_chaining = true;
+}
+
+void forget_pending() {
+  // The memory goes with the transaction.
+  memory = nullptr;
+  pending = nullptr;
+  count = capacity = 0;
+  bytes = 0;
+  past_chaining = false;
+}
+
+void roll_back_pending(SubTransactionId mine) {
+  while (count > 0 && pending[count - 1]->emitted_in == mine) forget(pending[--count]);
+  for (int i = 0; i < count; i++) {
+    if (pending[i]->chained_in != mine) continue;
+    pending[i]->chained_in = InvalidSubTransactionId;
+    pending[i]->is_stored = false;
+  }
+}
+
+void keep_pending(SubTransactionId mine, SubTransactionId parent) {
+  for (int i = count; i > 0 && pending[i - 1]->emitted_in == mine; i--) pending[i - 1]->emitted_in = parent;
+  for (int i = 0; i < count; i++)
+    if (pending[i]->chained_in == mine) pending[i]->chained_in = parent;
+}
 
 }  // namespace spine

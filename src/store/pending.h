@@ -23,7 +23,17 @@ int64 chain_all_pending();
 // Chains what is pending for one organization.
 void chain_pending_of(const Uuid &organization);
 
-// For _PG_init.
-void watch_commits();
+// Chains what is pending, just before the commit or the prepare. It and the transaction's deferred triggers alternate
+// until neither has work left: a deferred trigger may emit, and a stored row may queue one.
+void chain_before_commit();
+
+// The transaction ended.
+void forget_pending();
+
+// The subtransaction was rolled back: what it emitted is gone, what it chained waits again.
+void roll_back_pending(SubTransactionId mine);
+
+// The subtransaction became part of its parent.
+void keep_pending(SubTransactionId mine, SubTransactionId parent);
 
 }  // namespace spine

@@ -1,9 +1,9 @@
 // Storing events in spine.events.
 #include "store/writer.h"
 
-#include "store/chain.h"
 #include "server/compat.h"
 #include "server/errors.h"
+#include "store/chain.h"
 
 extern "C" {
 #include <access/table.h>

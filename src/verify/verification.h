@@ -1,10 +1,10 @@
 // One verification: its state, and the steps that the process which was asked and its parallel workers share.
 #pragma once
 
-#include "core/chain_check.h"
 #include "access/access.h"
-#include "store/event_scan.h"
+#include "core/chain_check.h"
 #include "server/record_sort.h"
+#include "store/event_scan.h"
 #include "verify/verify_progress.h"
 
 extern "C" {
