@@ -8,6 +8,7 @@
 #include "server/json.h"
 #include "server/settings.h"
 #include "store/emit.h"
+#include "store/entity_uuid.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -27,8 +28,6 @@ extern "C" {
 #include <utils/numeric.h>
 #include <utils/tuplestore.h>
 }
-
-extern "C" Datum spine_entity_uuid(PG_FUNCTION_ARGS);
 
 namespace spine {
 
@@ -350,7 +349,7 @@ Uuid Capture::entity_of(TupleTableSlot *row) {
     ereport(ERROR, (errcode(ERRCODE_SPINE_NO_ENTITY), errmsg("a row of table %s has no entity: column \"%s\" is null", name_, entity_id_.name),
                     errhint("Capture names entities by that column: declare it NOT NULL, or capture the table by another.")));
   if (entity_id_.type == UUIDOID) return uuid_of(row->tts_values[a]);
-  return uuid_of(DirectFunctionCall3(spine_entity_uuid, domain_, entity_type_, key_text_.of(row->tts_values[a])));
+  return entity_uuid(text_view(DatumGetTextPP(domain_)), text_view(DatumGetTextPP(entity_type_)), text_view(DatumGetTextPP(key_text_.of(row->tts_values[a]))));
 }
 
 // False: the setting says it, or nothing does.

@@ -4,7 +4,7 @@
 #include "server/json.h"
 #include "server/settings.h"
 #include "server/sql.h"
-#include "store/emit.h"
+#include "store/platform_event.h"
 #include "store/owners_rights.h"
 
 extern "C" {
@@ -28,8 +28,6 @@ extern "C" {
 #include <utils/array.h>
 #include <utils/memutils.h>
 }
-
-extern "C" Datum spine_entity_uuid(PG_FUNCTION_ARGS);
 
 namespace spine {
 
@@ -193,25 +191,8 @@ void add_commands(Payload *payload, const char *command) {
 
 // Emits the event. The platform's chain takes it, whoever runs the statement and whatever for that role may emit.
 void emit_migration(const char *command, Payload *payload) {
-  Relation relation = table_open(events_relid(), AccessShareLock);
-  Oid system = enum_value(event_table(relation)->enum_type[0], "system");
-  Oid medium = enum_value(event_table(relation)->enum_type[2], "medium");
-  table_close(relation, NoLock);
-  EventValues event;
-  event.clear();
-  event.set(Column::event_type, text_datum("platform.migration.applied"));
-  event.set(Column::entity_id,
-            DirectFunctionCall3(spine_entity_uuid, text_datum("platform"), text_datum("migration"),
-                                CStringGetTextDatum(payload->first != nullptr ? payload->first : command)));
-  event.set(Column::organization_id, uuid_datum(nil_uuid));
-  if (!settings.has_actor_id) {
-    event.set(Column::actor_id, uuid_datum(nil_uuid));
-    event.set(Column::actor_type, ObjectIdGetDatum(system));
-  }
-  event.set(Column::severity, ObjectIdGetDatum(medium));
-  event.set(Column::payload, payload->end());
-  int position = 0;
-  emit(&event, 1, &position);
+  emit_platform_event("platform.migration.applied", payload->first != nullptr ? payload->first : command, "medium", payload->end(),
+                      ChainedWhen::at_commit);
 }
 
 // The statements whose events sql_drop emitted, so that ddl_command_end does not emit others: one, and those of others' event

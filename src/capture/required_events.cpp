@@ -10,6 +10,7 @@
 #include "server/settings.h"
 #include "server/sql.h"
 #include "store/chain.h"
+#include "store/entity_uuid.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -27,8 +28,6 @@ extern "C" {
 #include <utils/memutils.h>
 #include <utils/snapmgr.h>
 }
-
-extern "C" Datum spine_entity_uuid(PG_FUNCTION_ARGS);
 
 namespace spine {
 
@@ -221,8 +220,7 @@ Note note_of(const TriggerData *data, Definition *definition, HeapTuple row) {
     if (must_pin) pinned.begin();
     Datum text = definition->entity_text.of(id);
     if (must_pin) pinned.end();
-    change.entity = uuid_of(DirectFunctionCall3(spine_entity_uuid, CStringGetTextDatum(data->tg_trigger->tgargs[2]),
-                                                CStringGetTextDatum(data->tg_trigger->tgargs[3]), text));
+    change.entity = entity_uuid(data->tg_trigger->tgargs[2], data->tg_trigger->tgargs[3], text_view(PG_DETOAST_DATUM_PACKED(text)));
   }
   Datum organization = 0;
   null = true;
@@ -433,7 +431,7 @@ PGDLLEXPORT Datum spine_require_events(PG_FUNCTION_ARGS) {
     cannot_hold(table, psprintf("%s is given without %s", *domain == '\0' ? "entity_type" : "domain", *domain == '\0' ? "domain" : "entity_type"),
                 "Pass both, or neither.");
   if (*domain != '\0')
-    DirectFunctionCall3(spine_entity_uuid, CStringGetTextDatum(domain), CStringGetTextDatum(entity_type), CStringGetTextDatum(""));
+    (void)entity_uuid(domain, entity_type, "");
   (void)define(CurrentMemoryContext, relation, entity_column, organization_column, entity_type);
   relation_close(relation, NoLock);
 

@@ -4,6 +4,7 @@
 #include "guard/guard.h"
 
 #include "store/chain_triggers.h"
+#include "store/platform_event.h"
 
 #include "core/uuid.h"
 #include "server/errors.h"
@@ -47,8 +48,6 @@ extern "C" {
 #include <utils/snapmgr.h>
 #include <utils/syscache.h>
 }
-
-extern "C" Datum spine_entity_uuid(PG_FUNCTION_ARGS);
 
 namespace spine {
 
@@ -128,22 +127,7 @@ void record(const char *command, const char *object) {
       {"command", command}, {"object", object}, {"reason", settings.unguard}, {"statement", statement_text()}};
   for (const auto &member : members) push_member(&state, member[0], json_text(member[1]));
   Jsonb *payload = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
-  Relation relation = table_open(events_relid(), AccessShareLock);
-  Oid severity = enum_value(event_table(relation)->enum_type[2], "critical");
-  table_close(relation, NoLock);
-  EventValues event;
-  event.clear();
-  event.set(Column::event_type, text_datum("platform.spine.unguarded"));
-  event.set(Column::entity_id, DirectFunctionCall3(spine_entity_uuid, text_datum("platform"), text_datum("spine"),
-                                                   text_datum("people_os_spine")));
-  event.set(Column::organization_id, uuid_datum(nil_uuid));
-  if (!settings.has_actor_id) event.set(Column::actor_id, uuid_datum(nil_uuid));
-  event.set(Column::severity, ObjectIdGetDatum(severity));
-  event.set(Column::payload, JsonbPGetDatum(payload));
-  int position = 0;
-  chain_now(&event, 1, &position);
-  // A statement that rewrites the table must see it.
-  CommandCounterIncrement();
+  emit_platform_event("platform.spine.unguarded", "people_os_spine", "critical", JsonbPGetDatum(payload), ChainedWhen::at_once);
 }
 
 // Refuses what the current statement would do to an object of the spine, or lets it through and records it.

@@ -121,18 +121,25 @@ void require_writable(const char *function) {
 }
 
 void emit(EventValues *events, int count, int *position) {
-  if (chains_at_commit()) {
-    Relation relation = table_open(events_relid(), AccessShareLock);
-    for (*position = 0; *position < count; ++*position) {
-      std::string_view payload;
-      check_event(event_table(relation), &events[*position], nullptr, &payload);
-      stamp_event(&events[*position]);
-      add_pending(events[*position]);
-    }
-    table_close(relation, AccessShareLock);
+  if (settings.chain_at == chain_at_commit)
+    emit_at_commit(events, count, position);
+  else
+    chain_now(events, count, position);
+}
+
+void emit_at_commit(EventValues *events, int count, int *position) {
+  if (past_chaining()) {
+    chain_now(events, count, position);
     return;
   }
-  chain_now(events, count, position);
+  Relation relation = table_open(events_relid(), AccessShareLock);
+  for (*position = 0; *position < count; ++*position) {
+    std::string_view payload;
+    check_event(event_table(relation), &events[*position], nullptr, &payload);
+    stamp_event(&events[*position]);
+    add_pending(events[*position]);
+  }
+  table_close(relation, AccessShareLock);
 }
 
 extern "C" {

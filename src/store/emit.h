@@ -13,4 +13,8 @@ void require_writable(const char *function);
 // is the caller's to know.
 void emit(EventValues *events, int count, int *position);
 
+// For what the spine emits by itself: chained and stored just before the commit, whatever people_os_spine.chain_at says, so
+// that nobody's open transaction keeps a chain from others and row locks never cross chain locks.
+void emit_at_commit(EventValues *events, int count, int *position);
+
 }  // namespace spine

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "server/errors.h"
-#include "server/settings.h"
 #include "store/chain.h"
 #include "store/durability.h"
 #include "store/emission_rights.h"
@@ -45,7 +44,7 @@ Pending **pending;     // in the order in which they were emitted
 int count;
 int capacity;
 size_t bytes;
-bool past_chaining;    // the commit under way has chained what was pending
+bool has_chained;      // the commit under way has chained what was pending
 
 bool is_varlena(Column column) {
   switch (column) {
@@ -169,7 +168,7 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
 
 }  // namespace
 
-bool chains_at_commit() { return settings.chain_at == chain_at_commit && !past_chaining; }
+bool past_chaining() { return has_chained; }
 
 void add_pending(const EventValues &values) {
   if (memory == nullptr)
@@ -233,7 +232,7 @@ void chain_before_commit() {
     PopActiveSnapshot();
     AfterTriggerFireDeferred();
   }
-  past_chaining = true;
+  has_chained = true;
 }
 
 void forget_pending() {
@@ -242,7 +241,7 @@ void forget_pending() {
   pending = nullptr;
   count = capacity = 0;
   bytes = 0;
-  past_chaining = false;
+  has_chained = false;
 }
 
 void roll_back_pending(SubTransactionId mine) {

@@ -5,9 +5,8 @@
 
 namespace spine {
 
-// Whether an event that is emitted now waits for the commit: the setting says so, and this transaction's
-// commit has not passed the point at which they are chained.
-bool chains_at_commit();
+// Whether the commit under way has chained what was pending: what is emitted now has nothing left to wait for.
+bool past_chaining();
 
 // Keeps a stamped event, with the role that emitted it. Where those that wait hold more than 16 MB, all of
 // them are chained at once.

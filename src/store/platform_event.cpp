@@ -1,0 +1,54 @@
+#include "store/platform_event.h"
+
+#include "core/event_name.h"
+#include "core/uuid.h"
+#include "server/settings.h"
+#include "store/chain.h"
+#include "store/emit.h"
+#include "store/entity_uuid.h"
+#include "store/event_table.h"
+#include "store/owners_rights.h"
+#include "store/pending.h"
+
+extern "C" {
+#include <access/table.h>
+#include <access/xact.h>
+#include <storage/lockdefs.h>
+}
+
+namespace spine {
+
+void emit_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity, Datum payload,
+                         ChainedWhen when) {
+  Relation relation = table_open(events_relid(), AccessShareLock);
+  const EventTable *table = event_table(relation);
+  Oid system = enum_value(table->enum_type[0], "system");
+  Oid how_much = enum_value(table->enum_type[2], severity);
+  table_close(relation, NoLock);
+  Datum name = text_datum(event_type);
+  EventName parts;
+  (void)event_name_or_error(name, false, &parts);
+  EventValues event;
+  event.clear();
+  event.set(Column::event_type, name);
+  event.set(Column::entity_id, uuid_datum(entity_uuid(parts.domain, parts.entity_type, entity_key)));
+  event.set(Column::organization_id, uuid_datum(nil_uuid));
+  if (!settings.has_actor_id) {
+    event.set(Column::actor_id, uuid_datum(nil_uuid));
+    event.set(Column::actor_type, ObjectIdGetDatum(system));
+  }
+  event.set(Column::severity, ObjectIdGetDatum(how_much));
+  event.set(Column::payload, payload);
+  int position = 0;
+  OwnersRights owner;
+  owner.begin();
+  if (when == ChainedWhen::at_commit)
+    emit_at_commit(&event, 1, &position);
+  else
+    chain_now(&event, 1, &position);
+  owner.end();
+  // The statement that runs on may have to see it.
+  if (when == ChainedWhen::at_once) CommandCounterIncrement();
+}
+
+}  // namespace spine
