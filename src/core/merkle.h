@@ -99,11 +99,9 @@ enum class ProofStatus : uint8_t {
 inline constexpr const char *proof_status_names[] = {
     "ok", "size_out_of_range", "index_out_of_range", "wrong_length", "wrong_root", "hash_not_found", "hashing_failed"};
 
-// A tree of another size may have the same way up from a leaf, so a proof binds the size only together with a root:
-// size and root must both come from one checkpoint that is trusted.
-
 // Says whether proof shows that leaf_hash is leaf number index (from 0) of the tree of so many leaves with that
 // root. The number of hashes is checked before any is computed.
+// Trees of other sizes may have the same way up from a leaf: take size and root from one checkpoint that is trusted.
 ProofStatus verify_inclusion(TreeHasher &hasher, uint64_t index, uint64_t size, const Hash &leaf_hash,
                              const Hash &root, const Proof &proof) noexcept;
 

@@ -1,4 +1,5 @@
-// Any text as a checkpoint, bare and signed: what is read is written back alike, and none opens that the log did not sign.
+// Any text as a checkpoint, bare and signed: what is read is written back alike, and none opens that the log did not
+// sign.
 #include "../unit/note_examples.h"
 #include "core/checkpoint.h"
 #include "fuzz.h"
