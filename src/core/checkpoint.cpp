@@ -32,6 +32,7 @@ const char *parse_checkpoint(std::string_view text, Checkpoint *checkpoint) noex
 }
 
 Status append_checkpoint(const Checkpoint &checkpoint, Buffer *out) noexcept {
+  if (checkpoint.origin.empty()) return Status::malformed;
   size_t before = out->size();
   try {
     out->append(checkpoint.origin);
@@ -40,7 +41,7 @@ Status append_checkpoint(const Checkpoint &checkpoint, Buffer *out) noexcept {
     out->append('\n');
     append_base64(*out, {checkpoint.root.data(), checkpoint.root.size()});
     out->append('\n');
-    out->append(checkpoint.extensions);
+    if (!checkpoint.extensions.empty()) out->append(checkpoint.extensions);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }

@@ -59,7 +59,7 @@ Status TreeHasher::leaf(std::string_view data, Hash *hash) noexcept {
   try {
     prefixed_.clear();
     prefixed_.append(leaf_prefix);
-    prefixed_.append(data);
+    if (!data.empty()) prefixed_.append(data);  // an empty view may have no address
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }

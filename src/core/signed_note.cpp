@@ -74,8 +74,8 @@ uint8_t *write_number(uint8_t *out, uint64_t number, size_t bytes) {
 uint32_t read_id(const uint8_t *in) { return static_cast<uint32_t>(read_number(in, id_bytes)); }
 
 char *write_text(char *out, std::string_view text) {
-  std::memcpy(out, text.data(), text.size());
-  return out + text.size();
+  for (char c : text) *out++ = c;
+  return out;
 }
 
 const char *parse_signature_line(std::string_view line, NoteSignature *signature) {
@@ -278,7 +278,6 @@ Status append_note_text(std::string_view text, Buffer *out) noexcept {
 }
 
 Status append_signature(const SignerKey &key, uint64_t time, std::string_view text, Buffer *out) noexcept {
-  if (!is_note_text(text)) return Status::malformed;
   Buffer message;
   Ed25519Signature signature;
   Status status = append_signed_message(key.verifier.type, time, text, &message);
@@ -287,9 +286,10 @@ Status append_signature(const SignerKey &key, uint64_t time, std::string_view te
 }
 
 Status append_signed_message(SignatureType type, uint64_t time, std::string_view text, Buffer *out) noexcept {
+  if (!is_note_text(text)) return Status::malformed;
+  if (type == SignatureType::cosignature && time > INT64_MAX) return Status::malformed;
   try {
     if (type == SignatureType::cosignature) {
-      if (time > INT64_MAX) return Status::malformed;
       out->append("cosignature/v1\ntime ");
       append_decimal(*out, time);
       out->append('\n');

@@ -146,6 +146,8 @@ TEST(Merkle, HashesAsTheRfcDoes) {
     ASSERT_EQ(hasher.leaf(data, &hash), Status::ok);
     EXPECT_EQ(hash, merkle::leaf(data));
   }
+  ASSERT_EQ(hasher.leaf(std::string_view(), &hash), Status::ok);
+  EXPECT_EQ(hash, merkle::leaf(""));
   ASSERT_EQ(hasher.leaf(event_hash(1), &hash), Status::ok);
   EXPECT_EQ(hash, reference().leaves()[0]);
   Hash left = event_hash(1), right = event_hash(2);

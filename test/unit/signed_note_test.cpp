@@ -323,6 +323,7 @@ TEST(SignedNote, WritesNoNoteThatItWouldNotRead) {
   for (const std::string text : {"", "no newline", "\ttab\n", "\xff\n"}) {
     EXPECT_EQ(spine::append_note_text(text, &out), Status::malformed) << text;
     EXPECT_EQ(spine::append_signature(key, 0, text, &out), Status::malformed) << text;
+    EXPECT_EQ(spine::append_signed_message(SignatureType::ed25519, 0, text, &out), Status::malformed) << text;
   }
   EXPECT_EQ(out.size(), 0u);
   key.verifier.name = "two words";
