@@ -41,7 +41,7 @@ Status append_checkpoint(const Checkpoint &checkpoint, Buffer *out) noexcept {
     out->append('\n');
     append_base64(*out, {checkpoint.root.data(), checkpoint.root.size()});
     out->append('\n');
-    if (!checkpoint.extensions.empty()) out->append(checkpoint.extensions);
+    out->append(checkpoint.extensions);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }

@@ -59,7 +59,7 @@ Status TreeHasher::leaf(std::string_view data, Hash *hash) noexcept {
   try {
     prefixed_.clear();
     prefixed_.append(leaf_prefix);
-    if (!data.empty()) prefixed_.append(data);  // an empty view may have no address
+    prefixed_.append(data);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }
