@@ -64,6 +64,7 @@ void EventScan::begin(List *relids, LOCKMODE lock, EventOrder order, int keys, S
   fresh_ = sees == Sees::fresh;
   wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : 0);
   if (fresh_) read_.begin();
+  memory_ = CurrentMemoryContext;
   row_memory_ = nullptr;
   current_ = nullptr;
   count_ = 0;
@@ -134,7 +135,7 @@ bool EventScan::next(ScanDirection direction) {
 bool EventScan::is_own() const { return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->tuple->t_data)); }
 
 TupleTableSlot *EventScan::whole() {
-  if (row_memory_ == nullptr) row_memory_ = AllocSetContextCreate(CurrentMemoryContext, "event that is read", ALLOCSET_DEFAULT_SIZES);
+  if (row_memory_ == nullptr) row_memory_ = AllocSetContextCreate(memory_, "event that is read", ALLOCSET_DEFAULT_SIZES);
   MemoryContextReset(row_memory_);
   MemoryContext before = MemoryContextSwitchTo(row_memory_);
   Table *table = current_;
@@ -183,7 +184,11 @@ void ChainScan::seek(const Uuid &organization, int64 after, const Uuid &last) {
 // A row that is not where the index has it could lead its reader round in a circle, or to another's events; and whose it
 // is, is then not for the reader to hear.
 bool ChainScan::step(ScanDirection direction) {
-  if (!scan_.next(direction)) return false;
+  bool backward = ScanDirectionIsBackward(direction);
+  do {
+    if (!scan_.next(direction)) return false;
+    // Without a sequence it is behind all others of its organization in the index, but no chain's end.
+  } while (backward && scan_.why() == nullptr && (scan_.event().present & event_place) == bit(Column::organization_id));
   const Event &found = scan_.event();
   bool is_placed = (found.present & event_place) == event_place && found.organization_id <= last_ &&
                    std::make_pair(found.organization_id, found.sequence) > std::make_pair(organization_, after_);
@@ -194,7 +199,7 @@ bool ChainScan::step(ScanDirection direction) {
     report_damaged(sought, scan_.why() != nullptr ? scan_.why() : "its row has another organization_id or sequence than its index, or none");
   }
   if (scan_.why() != nullptr) report_damaged(found, scan_.why());
-  if (ScanDirectionIsForward(direction)) {
+  if (!backward) {
     organization_ = found.organization_id;
     after_ = found.sequence;
   }

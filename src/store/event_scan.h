@@ -97,6 +97,7 @@ class EventScan {
   bool fresh_;
   uint32 wanted_;
   FreshRead read_;
+  MemoryContext memory_;      // in which the scan began
   MemoryContext row_memory_;  // of whole()
 };
 

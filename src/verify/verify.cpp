@@ -268,9 +268,10 @@ void check_row(Verification *v, BlockScan *row) {
   if (!v->singles && (event.sequence >= v->range.from || !v->range.has_context())) {
     if (is_read)
       check_content(v, event);
+    else if (why == no_such_label)
+      put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash, why);
     else
-      put_content_fault(v, why == no_such_label ? FaultKind::content_altered : FaultKind::unreadable, event, {},
-                        event.has(Column::event_hash) ? event.event_hash : Bytes{}, row_detail(v, row, why));
+      put_content_fault(v, FaultKind::unreadable, event, {}, {}, row_detail(v, row, why));
   }
   if ((event.present & link) == link) add_link(v, event);
 }
