@@ -129,7 +129,10 @@ BEGIN
       EXECUTE statement USING organization, entities[array_position(organizations, organization)];
       SET CONSTRAINTS ALL IMMEDIATE;
       RAISE SQLSTATE 'UNDOX';
-    EXCEPTION WHEN OTHERS THEN state := nullif(SQLSTATE, 'UNDOX'); END;
+    EXCEPTION WHEN OTHERS THEN
+      state := nullif(SQLSTATE, 'UNDOX');
+      IF state NOT LIKE 'SP%' THEN RAISE NOTICE '%: %: %', reader, organization, SQLERRM; END IF;
+    END;
     state := coalesce(state, '');
     RETURN NEXT;
   END LOOP;
