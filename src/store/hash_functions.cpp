@@ -38,9 +38,8 @@ PGDLLEXPORT Datum spine_canonical_json(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_canonical_event);
 PGDLLEXPORT Datum spine_canonical_event(PG_FUNCTION_ARGS) {
-  EventValues values;
   Event event;
-  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &values, &event);
+  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &event);
   std::string_view document;
   Status status = hasher().document(event, payload_of(event), &document);
   if (status != Status::ok) report(status, "event");
@@ -52,9 +51,8 @@ PGDLLEXPORT Datum spine_canonical_event(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_event_digest);
 PGDLLEXPORT Datum spine_event_digest(PG_FUNCTION_ARGS) {
-  EventValues values;
   Event event;
-  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &values, &event);
+  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &event);
   Hash hash;
   Status status = hasher().digest(event, payload_of(event), &hash);
   if (status != Status::ok) report(status, "event");

@@ -318,7 +318,7 @@ close $file;
 $node->start;
 my $faults = "SELECT sequence, event_id, fault, expected, found, detail FROM spine.find_chain_faults()";
 my $expected = $node->safe_psql('postgres', $alone . $faults);
-like($expected, qr/content_altered\|.*invalid page/, 'alone: a damaged out-of-line value');
+like($expected, qr/unreadable\|.*invalid page/, 'alone: a damaged out-of-line value');
 like($expected, qr/^140\|.*content_altered/m, 'alone: altered content elsewhere');
 like($expected, qr/^100\|.*event_missing/m, 'alone: missing events elsewhere');
 ($out, $err) = messages($node, $together . $faults);
