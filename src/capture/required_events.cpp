@@ -9,7 +9,7 @@
 #include "server/errors.h"
 #include "server/settings.h"
 #include "server/sql.h"
-#include "store/chain.h"
+#include "store/head.h"
 #include "store/entity_uuid.h"
 
 extern "C" {

@@ -7,7 +7,7 @@
 #include "server/cached_table.h"
 #include "server/errors.h"
 #include "server/sql.h"
-#include "store/chain.h"
+#include "store/event_arguments.h"
 #include "store/event_table.h"
 #include "store/owners_rights.h"
 

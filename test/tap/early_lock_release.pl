@@ -275,7 +275,7 @@ sub comes_to
 sub chain_locks
 {
 	my ($s) = @_;
-	return $primary->safe_psql('postgres', "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity USING (pid) WHERE application_name = 'session $s->{number}' AND locktype = 'advisory' AND granted");
+	return $primary->safe_psql('postgres', "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity USING (pid) WHERE application_name = 'session $s->{number}' AND objsubid = 21328 AND granted");
 }
 sub last_sequence { return $primary->safe_psql('postgres', "SELECT max(sequence) FROM spine.events WHERE organization_id = '@{[ org(1) ]}'") }
 my $what_it_is = q{SELECT setting || ' by ' || source || ', else ' || reset_val FROM pg_settings WHERE name = 'synchronous_commit'};
@@ -487,7 +487,7 @@ for my $early ('off', 'on')
 	is(comes_to($s), 'SyncRep', "early_lock_release = $early: PREPARE TRANSACTION waits for the standby");
 	resume_standby();
 	ended($s);
-	is($primary->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid IS NULL"), 1, "early_lock_release = $early: what is prepared holds the chain");
+	is($primary->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE objsubid = 21328 AND pid IS NULL"), 1, "early_lock_release = $early: what is prepared holds the chain");
 	stop_standby();
 	begin($s, "COMMIT PREPARED 'one'");
 	is(comes_to($s), 'SyncRep', "early_lock_release = $early: COMMIT PREPARED waits for the standby");
