@@ -5,6 +5,7 @@
 #include "core/uuid.h"
 #include "server/errors.h"
 #include "server/settings.h"
+#include "store/context.h"
 #include "store/emission_rights.h"
 #include "store/event_types.h"
 
@@ -64,6 +65,7 @@ void resolve_actor(const EventTable *table, EventValues *values) {
     if (!settings.has_actor_id)
       ereport(ERROR, (errcode(ERRCODE_SPINE_NO_ACTOR), errmsg("%s has no actor", named(*values, "")),
                       errhint("Pass actor_id, or SET people_os_spine.actor_id.")));
+    require_context("people_os_spine.actor_id", settings.actor_id_number);
     values->set(Column::actor_id, uuid_datum(settings.actor_id));
   }
   if (!values->has(Column::actor_type))
@@ -166,6 +168,7 @@ void resolve_organization(EventValues *values) {
   if (!settings.has_organization_id)
     ereport(ERROR, (errcode(ERRCODE_SPINE_NO_ORGANIZATION), errmsg("event has no organization"),
                     errhint("Pass organization_id, or SET people_os_spine.organization_id.")));
+  require_context("people_os_spine.organization_id", settings.organization_id_number);
   values->set(Column::organization_id, uuid_datum(settings.organization_id));
 }
 

@@ -327,8 +327,9 @@ for my $saying (sort keys %sayings)
 		$primary->safe_psql('postgres', 'SET synchronous_commit = local; ALTER ROLE CURRENT_USER RESET synchronous_commit') if $saying eq 'ALTER ROLE';
 		begin($s, $transaction->($level, $emit->('waits')) . '; COMMIT');
 		is(comes_to($s), $level =~ /^(off|local)$/ ? 'end' : 'SyncRep', "$saying $level: " . ($level =~ /^(off|local)$/ ? 'does not wait for the standby' : 'waits for the standby'));
-		is(chain_locks($s), 0, "$saying $level: holds no chain");
-		is(last_sequence(), ++$sequence, "$saying $level: its event is the chain's next");
+		# remote_apply, the last of them, waits with its locks, as without early_lock_release.
+		is(chain_locks($s), $level eq 'remote_apply' ? 1 : 0, "$saying $level: " . ($level eq 'remote_apply' ? 'holds the chain' : 'holds no chain'));
+		is(last_sequence(), ++$sequence, "$saying $level: its event is the chain's next") unless $level eq 'remote_apply';
 	}
 	resume_standby();
 	for my $level (@levels)
@@ -376,7 +377,7 @@ $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 $standby->poll_query_until('postgres', q{SELECT pg_get_wal_replay_pause_state() = 'paused'}) or die 'replay goes on';
 {
 	my $waits = session('SET synchronous_commit = remote_apply');
-	begin($waits, "SELECT @{[ $emit->('applied') ]}");
+	begin($waits, "SELECT @{[ $emit->('applied', 2) ]}");
 	is(comes_to($waits), 'SyncRep', 'remote_apply waits until it is applied');
 	for my $level ('remote_write', 'on')
 	{
@@ -391,6 +392,19 @@ $standby->poll_query_until('postgres', q{SELECT pg_get_wal_replay_pause_state() 
 	ended($waits);
 	$waits->quit;
 }
+
+# The standby says at once what it has applied, not with its next status report, which never comes here.
+$standby->safe_psql('postgres', 'ALTER SYSTEM SET wal_receiver_status_interval = 2147483');
+$standby->reload;
+$standby->poll_query_until('postgres', q{SELECT setting = '2147483' FROM pg_settings WHERE name = 'wal_receiver_status_interval'}) or die 'no reload';
+{
+	my $s = session('SET synchronous_commit = remote_apply');
+	$s->query_safe("SELECT @{[ $emit->('applied') ]}");
+	pass('a commit with remote_apply ends without a status report');
+	$s->quit;
+}
+$standby->safe_psql('postgres', 'ALTER SYSTEM RESET wal_receiver_status_interval');
+$standby->reload;
 
 # Readers ----------------------------------------------------------------------------------------------------------------------
 my %reads = (
