@@ -48,7 +48,7 @@ void name_event(void *argument) {
   const Current *current = static_cast<const Current *>(argument);
   errcontext("replay of event %s (%s), sequence " INT64_FORMAT " of organization %s; an error undoes the whole call: when its "
              "cause is mended, call it again with from_sequence => " INT64_FORMAT,
-             current->id, current->event_type, current->sequence, uuid_text(current->organization), current->first);
+             current->id, clipped(current->event_type), current->sequence, uuid_text(current->organization), current->first);
 }
 
 [[noreturn]] void bad_handler(const char *message) {

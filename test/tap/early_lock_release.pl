@@ -1,5 +1,5 @@
-# people_os_spine.early_lock_release: locks go before the wait for the disk and for standbys, and the client hears of
-# the commit after it. What is acknowledged survives a crash, what is read through the spine does too, and the
+# people_os_spine.early_lock_release: locks go before the wait for the disk and for standbys (until these have applied it
+# excepted), and the client hears of the commit after it. What is acknowledged survives a crash, what is read through the spine does too, and the
 # session's synchronous_commit is what it was, however the commit ends.
 use strict;
 use warnings;
@@ -475,7 +475,8 @@ for my $way ('cancel', 'terminate')
 			$s->query_safe("BEGIN; SELECT @{[ $emit->('lost') ]}; ROLLBACK");
 			begin($s, "SELECT @{[ $emit->('again') ]}");
 			is(comes_to($s), 'SyncRep', "cancel, $level: and the next commit waits anew");
-			is(last_sequence(), $sequence + 2, "cancel, $level: both events are there");
+			# That of remote_apply, which waits before it releases anything, is not yet seen.
+			is(last_sequence(), $sequence + ($level eq 'remote_apply' ? 1 : 2), "cancel, $level: the events are there");
 			resume_standby();
 			ended($s);
 			$s->quit;
