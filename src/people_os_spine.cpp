@@ -7,9 +7,10 @@
 #include "guard/guard.h"
 #include "server/errors.h"
 #include "server/settings.h"
-#include "store/chain.h"
+#include "store/chain_lock.h"
 #include "store/durability.h"
 #include "store/event_types.h"
+#include "store/head.h"
 #include "store/pending.h"
 
 extern "C" {
@@ -58,6 +59,7 @@ void on_transaction(XactEvent event, void *) {
       forget_changes();
       end_durability(event == XACT_EVENT_ABORT);
       forget_heads();
+      forget_chain_locks();
       break;
     case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_PARALLEL_ABORT:
@@ -73,12 +75,13 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
     roll_back_pending(mine);
     roll_back_changes(mine);
     end_durability_of_savepoint(true);
-    roll_back_heads(mine);
+    forget_heads();
+    roll_back_chain_locks(mine);
   } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
     keep_pending(mine, parent);
     keep_changes(mine, parent);
     end_durability_of_savepoint(false);
-    keep_locks(mine, parent);
+    keep_chain_locks(mine, parent);
   }
 }
 

@@ -9,7 +9,7 @@
 #include "server/errors.h"
 #include "server/settings.h"
 #include "server/sql.h"
-#include "store/chain.h"
+#include "store/head.h"
 #include "store/entity_uuid.h"
 #include "store/event_scan.h"
 
@@ -297,7 +297,7 @@ void check_notes(Relation relation, const EventTable *table) {
     if (i > 0 && change == notes[i - 1]) continue;
     // An entity that is in several organizations has events in all of their chains: where this one ends, its newest are.
     if (change.has_organization && (i == 0 || !notes[i - 1].has_organization || change.organization != notes[i - 1].organization))
-      last = last_sequence(relation, table, change.organization);
+      last = last_sequence(table, change.organization);
     // An index page is read item by item, so an entity's long history is left out as far as it can be: where a transaction
     // emits about one event a change, they are the last of the chain.
     int64 recent = change.has_organization ? last - Min(last, 2 * static_cast<int64>(count)) : PG_INT64_MIN;

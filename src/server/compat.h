@@ -92,6 +92,15 @@ inline bool compat_lock_held(const LOCKTAG *tag, LOCKMODE mode) {
 #endif
 }
 
+// Memory for what a setting's check hook notes beside the value; null where there is none.
+inline void *compat_setting_memory(size_t size) {
+#if PG_VERSION_NUM >= 160000
+  return guc_malloc(LOG, size);
+#else
+  return malloc(size);
+#endif
+}
+
 // A setting by its name, defined or not yet; null where nobody has said anything of it.
 inline const config_generic *compat_find_setting(const char *name) {
 #if PG_VERSION_NUM >= 160000

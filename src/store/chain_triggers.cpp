@@ -5,6 +5,8 @@
 #include "server/errors.h"
 #include "store/chain.h"
 #include "store/durability.h"
+#include "store/event_arguments.h"
+#include "store/head.h"
 #include "store/pending.h"
 
 extern "C" {

@@ -4,7 +4,7 @@
 #include "core/uuid.h"
 #include "server/errors.h"
 #include "server/settings.h"
-#include "store/chain.h"
+#include "store/event_arguments.h"
 #include "store/pending.h"
 #include "store/writer.h"
 
@@ -13,6 +13,7 @@ extern "C" {
 #include <access/xact.h>
 #include <access/xlog.h>
 #include <funcapi.h>
+#include <miscadmin.h>
 #include <storage/lmgr.h>
 #include <utils/jsonb.h>
 #include <utils/memutils.h>
@@ -134,6 +135,7 @@ void emit_at_commit(EventValues *events, int count, int *position) {
   }
   Relation relation = table_open(events_relid(), AccessShareLock);
   for (*position = 0; *position < count; ++*position) {
+    CHECK_FOR_INTERRUPTS();
     std::string_view payload;
     check_event(event_table(relation), &events[*position], nullptr, &payload);
     stamp_event(&events[*position]);

@@ -6,8 +6,9 @@
 
 #include "server/cached_table.h"
 #include "server/errors.h"
+#include "server/growing_array.h"
 #include "server/sql.h"
-#include "store/chain.h"
+#include "store/event_arguments.h"
 #include "store/event_table.h"
 #include "store/owners_rights.h"
 
@@ -42,11 +43,7 @@ struct Registry {
   int capacity;
 
   void add(std::string_view name, Oid severity) {
-    if (count == capacity) {
-      capacity = Max(16, 2 * capacity);
-      Size size = sizeof(EventType) * static_cast<Size>(capacity);
-      sorted = static_cast<EventType *>(sorted == nullptr ? palloc(size) : repalloc_huge(sorted, size));
-    }
+    make_room(memory, &sorted, count, &capacity);
     sorted[count++] = {{pnstrdup(name.data(), name.size()), name.size()}, severity};
   }
 

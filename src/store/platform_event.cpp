@@ -3,7 +3,7 @@
 #include "core/event_name.h"
 #include "core/uuid.h"
 #include "server/settings.h"
-#include "store/chain.h"
+#include "store/event_arguments.h"
 #include "store/emit.h"
 #include "store/entity_uuid.h"
 #include "store/event_table.h"
