@@ -13,9 +13,12 @@ my $arguments = "'a.b.c', entity_id => '$o', actor_id => '$o', organization_id =
 my $emit = "SELECT spine.emit_event($arguments)";
 my $all  = 'text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment';
 $node->safe_psql('postgres', <<SQL);
-CREATE ROLE nobody LOGIN; CREATE ROLE app LOGIN; CREATE ROLE app2 LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE direct LOGIN; CREATE ROLE auditor LOGIN;
+CREATE ROLE nobody LOGIN; CREATE ROLE app LOGIN; CREATE ROLE app2 LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE direct LOGIN; CREATE ROLE auditor LOGIN; CREATE ROLE unbound LOGIN;
 GRANT USAGE ON SCHEMA spine TO app, app2, direct;
-GRANT EXECUTE ON FUNCTION spine.emit_event($all) TO app, app2;
+SET people_os_spine.environment = 'test';
+GRANT EXECUTE ON FUNCTION spine.emit_event($all) TO app, app2, unbound;
+GRANT USAGE ON SCHEMA spine TO unbound;
+INSERT INTO spine.role_bindings VALUES ('app', 'emit', '$o'), ('app2', 'emit', '$o'), ('direct', 'emit', '$o');
 GRANT pg_write_all_data, pg_read_all_data TO writer;
 GRANT USAGE ON SCHEMA spine TO writer; GRANT EXECUTE ON FUNCTION spine.may_read TO writer;
 GRANT INSERT ON spine.events TO direct;
@@ -27,6 +30,10 @@ SQL
 is_refused($node, 'postgres', $emit, '42501', 'a role without a grant does not emit', role => 'nobody');
 is_refused($node, 'postgres', 'SELECT count(*) FROM spine.events', '42501', 'nor read', role => 'nobody');
 is_refused($node, 'postgres', q(SELECT 'low'::spine.severity), '42501', 'nor name a type', role => 'nobody');
+
+is_refused($node, 'postgres', $emit, '42501', 'EXECUTE without a binding emits nothing', role => 'unbound', hint => "grant_emitter\\('unbound'");
+is_refused($node, 'postgres', "INSERT INTO spine.events (event_type, entity_id, actor_id, organization_id) VALUES ('a.b.c', '$o', '$o', '$o')", '42501', 'nor does what pg_write_all_data gives', role => 'writer',
+	hint => 'grant_emitter');
 
 # app
 is_allowed($node, 'postgres', $emit, 'app emits', role => 'app');
