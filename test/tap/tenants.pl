@@ -11,6 +11,7 @@ use Spine;
 my $node  = spine_node('tenants', allows_streaming => 1, conf => "max_worker_processes = 8\nsession_preload_libraries = ''\n");
 my @orgs  = map { org($_) } 1 .. 9;
 my $alien = org(99);    # without an event
+my @chains = ('00000000-0000-0000-0000-000000000000', @orgs);    # the platform's, where grants are events, and theirs
 my %events;
 foreach my $n (1 .. 9)
 {
@@ -105,6 +106,7 @@ ALTER TABLE spine.events ALTER organization_id DROP NOT NULL;
 UPDATE spine.events SET organization_id = NULL WHERE organization_id = '$orgs[8]' AND sequence = 27;
 SQL
 $node->safe_psql('postgres', $setup);
+$events{ $chains[0] } = $node->safe_psql('postgres', "SELECT count(*) FROM spine.events WHERE organization_id = '$chains[0]'");
 $events{ $orgs[6] } -= 2;
 $events{ $orgs[8] } -= 1;
 
@@ -175,7 +177,7 @@ sub model
 	my $narrows = $setting ne '' && !$audits;
 	my $reads   = sub { ($_[1] // $free) || (covers($_[0], @lists) && !($narrows && $setting ne $_[0])) };
 	my $all     = $free || (!$narrows && grep { $_ eq 'all' } @lists);
-	my @visible = grep { $reads->($_) } @orgs;
+	my @visible = grep { $reads->($_) } @chains;
 	my $none    = "$o|-|0|0";
 	my $rows    = 0;
 	$rows += $events{$_} foreach @visible;
