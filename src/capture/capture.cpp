@@ -407,6 +407,7 @@ void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot
   TupleTableSlot *row = after != nullptr ? after : before;
   EventValues *event = &events_[waiting_];
   event->clear();
+  event->is_captured = true;
   event->set(Column::event_type, event_type);
   event->set(Column::entity_id, uuid_datum(entity_of(row)));
   Uuid organization;

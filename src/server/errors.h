@@ -40,6 +40,7 @@
 #define ERRCODE_SPINE_HALF_CONTEXT MAKE_SQLSTATE('S', 'P', '0', '4', '0')
 #define ERRCODE_SPINE_CONTEXT_WITHOUT_TRANSACTION MAKE_SQLSTATE('S', 'P', '0', '4', '1')
 #define ERRCODE_SPINE_CONTEXT_ENDED MAKE_SQLSTATE('S', 'P', '0', '4', '2')
+#define ERRCODE_SPINE_NOT_A_WRITER MAKE_SQLSTATE('S', 'P', '0', '5', '0')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about a restored row that does not reproduce its hash.

@@ -185,7 +185,7 @@ void check_event(const EventTable *table, EventValues *values, const EventValues
   resolve_organization(values);
   Uuid organization = uuid_of(values->get(Column::organization_id));
   if (emitted == nullptr || organization != uuid_of(emitted->get(Column::organization_id)))
-    require_emitting(table->root, organization);
+    require_emitting(table->root, organization, values->is_captured ? OnBehalf::captured_table : OnBehalf::emitter);
   resolve_environment(table, values);
   if (!values->has(Column::severity)) {
     Oid severity = registered_severity(name);

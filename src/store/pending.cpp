@@ -299,7 +299,8 @@ void chain_now(EventValues *events, int event_count, int *position) {
     for (*position = 0; *position < event_count; ++*position) {
       resolve_organization(&events[*position]);
       organizations[*position] = uuid_of(events[*position].get(Column::organization_id));
-      require_emitting(root, organizations[*position]);  // or it would wait for chains that are not its own
+      // Or it would wait for chains that are not its own.
+      require_emitting(root, organizations[*position], events[*position].is_captured ? OnBehalf::captured_table : OnBehalf::emitter);
     }
     if (waiting_count > 0) {
       std::sort(organizations, organizations + event_count);

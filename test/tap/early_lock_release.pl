@@ -187,8 +187,7 @@ chains_are_right('in the end');
 # Whose setting it is -------------------------------------------------------------------------------------------------------
 $node->safe_psql('postgres', q{
   CREATE ROLE app LOGIN;
-  GRANT USAGE ON SCHEMA spine TO app;
-  GRANT EXECUTE ON FUNCTION spine.emit_event TO app;
+  SELECT spine.grant_emitter('app');
   ALTER DATABASE postgres RESET people_os_spine.early_lock_release;
 });
 is($node->safe_psql('postgres', "SELECT @{[ $emit->('loads') ]} AS id \\gset\nSHOW people_os_spine.early_lock_release"), 'off', 'off by default');

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Spine;
 use Test::More;
 
-# app may emit; tenant emits and reads for one organization; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
+# app may emit for one organization; tenant emits and reads for one organization; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
 my @actors = qw(app writer owner su);
 my ($mine, $other) = (org(1), org(2));
 my $disabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgrelid = $$spine.events$$::regclass';
@@ -189,8 +189,8 @@ foreach my $preloaded (0, 1)
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE ROLE owner SUPERUSER LOGIN; CREATE ROLE app LOGIN; CREATE ROLE writer LOGIN; GRANT pg_write_all_data TO writer; CREATE DATABASE base');
 	$node->safe_psql('base', 'SET SESSION AUTHORIZATION owner; CREATE EXTENSION people_os_spine');
-	$node->safe_psql('base', GUARDS_OFF . 'ALTER EVENT TRIGGER people_os_spine_guard OWNER TO CURRENT_USER; ALTER EVENT TRIGGER people_os_spine_partitions OWNER TO CURRENT_USER;' . GUARDS_ON . 'ALTER ROLE owner NOSUPERUSER; GRANT USAGE ON SCHEMA spine TO app; GRANT EXECUTE ON FUNCTION spine.emit_event TO app');
-	$node->safe_psql('base', "CREATE ROLE tenant LOGIN; GRANT app TO tenant; SELECT spine.grant_emitter('tenant', ARRAY['$mine']::uuid[]), spine.grant_reader('tenant', ARRAY['$mine']::uuid[]);
+	$node->safe_psql('base', GUARDS_OFF . 'ALTER EVENT TRIGGER people_os_spine_guard OWNER TO CURRENT_USER; ALTER EVENT TRIGGER people_os_spine_partitions OWNER TO CURRENT_USER;' . GUARDS_ON . 'ALTER ROLE owner NOSUPERUSER; ');
+	$node->safe_psql('base', "CREATE ROLE tenant LOGIN; GRANT app TO tenant; SELECT spine.grant_emitter('app', ARRAY['$mine']::uuid[]), spine.grant_emitter('tenant', ARRAY['$mine']::uuid[]), spine.grant_reader('tenant', ARRAY['$mine']::uuid[]);
 		CREATE FUNCTION last_recorded_by() RETURNS text LANGUAGE sql SECURITY DEFINER AS \$\$ SELECT recorded_by FROM spine.events WHERE action = 'c' ORDER BY id DESC LIMIT 1 \$\$;
 		CREATE FUNCTION emit_for_others() RETURNS uuid LANGUAGE sql SECURITY DEFINER AS \$\$ SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$mine') \$\$");
 	emit_base();
