@@ -21,6 +21,7 @@ extern "C" {
 #include <catalog/pg_transform.h>
 #include <catalog/pg_trigger.h>
 #include <catalog/pg_type.h>
+#include <commands/dbcommands.h>
 #include <commands/extension.h>
 #include <miscadmin.h>
 #include <utils/fmgroids.h>
@@ -119,8 +120,12 @@ Oid catalog_oid(Oid classid, Oid object, AttrNumber column) {
   return value;
 }
 
+bool is_elsewhere(const RangeVar *name) {
+  return name->catalogname != nullptr && strcmp(name->catalogname, get_database_name(MyDatabaseId)) != 0;
+}
+
 Oid relation_named(const RangeVar *name) {
-  if (name == nullptr || name->catalogname != nullptr) return InvalidOid;
+  if (name == nullptr || is_elsewhere(name)) return InvalidOid;
   if (name->schemaname == nullptr) return RelnameGetRelid(name->relname);
   if (name->relpersistence == RELPERSISTENCE_TEMP) return InvalidOid;
   Oid schema = get_namespace_oid(name->schemaname, true);

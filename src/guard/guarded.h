@@ -61,8 +61,11 @@ struct Guarded {
 Oid table_below(Oid classid, Oid object);
 
 // One value of an object's row as it is at this moment, what the running command did to it included. InvalidOid: there is
-// no such row, or it is NULL.
+// no such row, or it is NULL. A boolean is 0 or 1.
 Oid catalog_oid(Oid classid, Oid object, AttrNumber column);
+
+// Whether a name says another database.
+bool is_elsewhere(const RangeVar *name);
 
 // The relation that a name means, found in silence: what is wrong with a name, the server itself says.
 Oid relation_named(const RangeVar *name);

@@ -31,30 +31,31 @@ namespace spine {
 
 namespace {
 
-// Whether an index uses nothing but its table and what the server brings along: somebody's function in it would be
-// called with each event. The server's own things have no entry here.
-bool uses_only(Oid index, Oid table) {
+// Whether an index uses nothing but its table, the spine's own and what the server brings along: somebody's function in
+// it would be called with each event. The server's own things have no entry here.
+bool uses_nobodys(const Guarded &guarded, Oid index) {
+  Oid table = table_below(RelationRelationId, index);
   Relation depend = table_open(DependRelationId, AccessShareLock);
   ScanKeyData key[2];
   ScanKeyInit(&key[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
   ScanKeyInit(&key[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
   SysScanDesc scan = systable_beginscan(depend, DependDependerIndexId, true, SnapshotSelf, 2, key);
-  bool only = true;
+  bool uses = true;
   HeapTuple row;
   while (HeapTupleIsValid(row = systable_getnext(scan))) {
     Form_pg_depend entry = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row));
-    only &= entry->refclassid == RelationRelationId && entry->refobjid == table;
+    uses &= entry->refobjid == table || guarded.owns(entry->refclassid, entry->refobjid);
   }
   systable_endscan(scan);
   table_close(depend, AccessShareLock);
-  return only;
+  return uses;
 }
 
 void judge_created(const Guarded &guarded, Oid classid, Oid object) {
   if (!guarded.has(classid, object)) return;
   if (classid == RelationRelationId) {
     if (object == current_statement.cleared) return;  // a column
-    if (guarded.is_added_index(object) && uses_only(object, table_below(classid, object))) return;
+    if (guarded.is_added_index(object) && uses_nobodys(guarded, object)) return;
   }
   refuse_object(classid, object);
 }

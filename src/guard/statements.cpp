@@ -19,6 +19,7 @@ extern "C" {
 #include <commands/event_trigger.h>
 #include <commands/tablecmds.h>
 #include <nodes/makefuncs.h>
+#include <parser/parse_type.h>
 #include <tcop/utility.h>
 #include <utils/acl.h>
 #include <utils/lsyscache.h>
@@ -84,13 +85,19 @@ void judge_named(const Guarded &guarded, ObjectType type, const RangeVar *relati
     judge_named(guarded, type, object);
 }
 
+void judge_type(const Guarded &guarded, const TypeName *name) {
+  Oid type = LookupTypeNameOid(nullptr, name, true);
+  if (OidIsValid(type) && guarded.has(TypeRelationId, type)) refuse_object(TypeRelationId, type);
+}
+
 // A further thing in the spine's schema could catch what is meant for the spine's own, now or in a later version.
 void judge_new(const Guarded &guarded, const char *kind, List *name) {
   if (schema_of_new(name) == guarded.schema) refuse(psprintf("%s spine.%s", kind, strVal(llast(name))));
 }
 
 void judge_new_relation(const Guarded &guarded, const RangeVar *name) {
-  if (name->relpersistence != RELPERSISTENCE_TEMP && schema_of_new(name->schemaname) == guarded.schema)
+  if (name->relpersistence != RELPERSISTENCE_TEMP && !is_elsewhere(name) &&
+      schema_of_new(name->schemaname) == guarded.schema)
     refuse(psprintf("relation spine.%s", name->relname));
 }
 
@@ -375,6 +382,13 @@ bool judge_creation(const Guarded &guarded, Node *tree) {
     case T_IndexStmt:
       judge_index(guarded, node_of<IndexStmt>(tree));
       return true;
+    case T_CreateCastStmt:
+      judge_type(guarded, node_of<CreateCastStmt>(tree)->sourcetype);
+      judge_type(guarded, node_of<CreateCastStmt>(tree)->targettype);
+      return true;
+    case T_CreateTransformStmt:
+      judge_type(guarded, node_of<CreateTransformStmt>(tree)->type_name);
+      return true;
     case T_CreateTrigStmt:
       judge_relation(guarded, node_of<CreateTrigStmt>(tree)->relation);
       return true;
@@ -477,7 +491,7 @@ void judge_statement(Node *tree) {
     current_statement.is_harmless = true;
     return;
   }
-  // What is refused anyway, the server refuses in its own words.
+  // What it refuses anyway, the server refuses in its own words.
   if (XactReadOnly || RecoveryInProgress()) return;
   Guarded guarded;
   // Transaction control has no snapshot to look by, and plain queries alter nothing.
