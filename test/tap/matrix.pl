@@ -100,7 +100,7 @@ my @attacks = (
 	(map { [ 34, $_, { %{ prevented(qw(app owner su)) } }, $none, $_ ] } 'ALTER VIEW spine.audit_log SET (security_invoker = false)', 'GRANT SELECT ON spine.role_bindings TO app',
 		'ALTER DEFAULT PRIVILEGES IN SCHEMA spine GRANT SELECT ON TABLES TO app', 'ALTER INDEX spine.events_pkey RENAME TO other', 'DROP INDEX spine.events_entity_id_sequence_idx'),
 	[ 11, 'SET on a superuser\'s setting granted', { su => 'detected' }, $su, 'GRANT SET ON PARAMETER people_os_spine.unguard TO app' ],
-	[ 11, 'a right to UPDATE granted', { app => 'prevented', writer => 'no effect', owner => 'prevented', su => 'prevented' }, $none, 'GRANT UPDATE ON spine.events TO app' ],
+	[ 11, 'a right to UPDATE granted', $all, $none, 'GRANT UPDATE ON spine.events TO app' ],
 	[ 13, 'LOCK TABLE', { app => 'prevented', writer => 'no effect', owner => 'no effect', su => 'no effect' }, $none, 'BEGIN; LOCK TABLE spine.events IN ACCESS EXCLUSIVE MODE; COMMIT' ],
 	(map { [ 15, "SET $_", { map { $_ => 'no effect' } @actors }, { map { $_ => 'prevented' } qw(app writer owner) }, "SET people_os_spine.$_" ] } "environment = 'prod'", 'max_payload_size = 2048', 'require_durable_commit = off', "unguard = 'x'", 'early_lock_release = on', 'require_registered_types = off', 'notify = on'),
 	# Between a statement's judgement and its work somebody's function changes what its names mean.
