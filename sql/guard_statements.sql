@@ -195,6 +195,23 @@ INSERT INTO judged (wanted, statement) SELECT 'passes', unnest(ARRAY[
   'CREATE CAST (statements.kind AS integer) WITH INOUT',
   'UPDATE pg_database SET datconnlimit = datconnlimit WHERE false',
   'UPDATE pg_description SET description = description WHERE false',
+  -- Others' work of every kind, of which the server tells the guard.
+  'ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO statements_role',
+  'ALTER DEFAULT PRIVILEGES IN SCHEMA statements GRANT SELECT ON TABLES TO statements_role',
+  'DO $$BEGIN CREATE ROLE statements_other; GRANT statements_other TO statements_role; ALTER ROLE statements_other SET work_mem = 64; DROP ROLE statements_other; END$$',
+  'CREATE USER MAPPING FOR statements_role SERVER statements_server',
+  'CREATE ACCESS METHOD statements_method TYPE TABLE HANDLER heap_tableam_handler',
+  'CREATE TRANSFORM FOR integer LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal))',
+  'CREATE TEXT SEARCH CONFIGURATION statements.words (COPY = simple)',
+  'CREATE OPERATOR statements.=== (leftarg = integer, rightarg = integer, function = int4eq)',
+  'CREATE OPERATOR CLASS statements.kinds FOR TYPE integer USING btree AS OPERATOR 1 <, FUNCTION 1 btint4cmp(integer, integer)',
+  'CREATE COLLATION statements.bytes FROM "C"',
+  'CREATE CONVERSION statements.latin FOR ''LATIN1'' TO ''UTF8'' FROM iso8859_1_to_utf8',
+  'CREATE DOMAIN statements.positive AS integer DEFAULT 1 CHECK (VALUE > 0)',
+  'CREATE TYPE statements.span AS RANGE (subtype = integer)',
+  'DO $$BEGIN CREATE TABLE statements.t (id serial PRIMARY KEY, x text DEFAULT ''x'') PARTITION BY RANGE (id); CREATE TABLE statements.p PARTITION OF statements.t DEFAULT; CREATE INDEX ON statements.t (x); ALTER TABLE statements.t DETACH PARTITION statements.p; ALTER TABLE statements.t ALTER x DROP DEFAULT; DROP TABLE statements.t, statements.p; END$$',
+  'DO $$BEGIN PERFORM lo_unlink(lo_create(4711)); END$$',
+  'ALTER DATABASE contrib_regression SET work_mem = 64',
   'DROP SCHEMA statements CASCADE',
   'DROP OWNED BY statements_role']);
 

@@ -43,19 +43,21 @@ const char *change_of(const ModifyTable *plan) {
   return nullptr;
 }
 
+bool is_events(Oid relid) {
+  Guarded guarded;
+  return get_rel_namespace(relid) == get_namespace_oid("spine", true) && guarded.find() && relid == guarded.events &&
+         guarded.owns(RelationRelationId, relid);
+}
+
 void judge_plan(const PlannedStmt *statement, const Plan *plan, const char *text) {
   if (plan == nullptr || !IsA(plan, ModifyTable)) return;
   const ModifyTable *modify = reinterpret_cast<const ModifyTable *>(plan);
   const char *change = change_of(modify);
-  Oid schema = get_namespace_oid("spine", true);
-  if (!OidIsValid(schema)) return;
   ListCell *index;
   foreach (index, modify->resultRelations) {
     Oid relid = rt_fetch(static_cast<Index>(lfirst_int(index)), statement->rtable)->relid;
+    if (change != nullptr && is_events(relid)) refuse_change(change, get_rel_name(relid));
     Guarded guarded;
-    if (change != nullptr && get_rel_namespace(relid) == schema && guarded.find() && relid == guarded.events &&
-        guarded.owns(RelationRelationId, relid))
-      refuse_change(change, get_rel_name(relid));
     if (defines_objects(relid) && guarded.find())
       refuse_query(change != nullptr ? change : "INSERT", psprintf("system catalog %s", get_rel_name(relid)), text);
   }
@@ -63,9 +65,9 @@ void judge_plan(const PlannedStmt *statement, const Plan *plan, const char *text
 
 }  // namespace
 
-// Those that hold a database's own switches, comments, statistics and data may be written: nothing of the spine is told by them.
 bool defines_objects(Oid relid) {
   switch (relid) {
+    // A database's own switches, comments, statistics and data: nothing of the spine is told by them.
     case DatabaseRelationId:
     case DescriptionRelationId:
     case SharedDescriptionRelationId:
