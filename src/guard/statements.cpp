@@ -4,6 +4,9 @@
 #include "guard/guarded.h"
 #include "guard/refusal.h"
 
+#include "server/compat.h"
+#include "server/errors.h"
+
 extern "C" {
 #include <access/relation.h>
 #include <access/xact.h>
@@ -18,6 +21,7 @@ extern "C" {
 #include <commands/defrem.h>
 #include <commands/event_trigger.h>
 #include <commands/tablecmds.h>
+#include <miscadmin.h>
 #include <nodes/makefuncs.h>
 #include <parser/parse_type.h>
 #include <tcop/utility.h>
@@ -90,14 +94,19 @@ void judge_type(const Guarded &guarded, const TypeName *name) {
   if (OidIsValid(type) && guarded.has(TypeRelationId, type)) refuse_object(TypeRelationId, type);
 }
 
-// A further thing in the spine's schema could catch what is meant for the spine's own, now or in a later version.
+// A further thing in the spine's schema could catch what is meant for the spine's own, now or in a later version. Whoever
+// may make nothing there hears that from the server.
+bool makes_in_spine(const Guarded &guarded, Oid schema) {
+  return schema == guarded.schema && compat_may_create_in(schema, GetUserId());
+}
+
 void judge_new(const Guarded &guarded, const char *kind, List *name) {
-  if (schema_of_new(name) == guarded.schema) refuse(psprintf("%s spine.%s", kind, strVal(llast(name))));
+  if (makes_in_spine(guarded, schema_of_new(name))) refuse(psprintf("%s spine.%s", kind, strVal(llast(name))));
 }
 
 void judge_new_relation(const Guarded &guarded, const RangeVar *name) {
   if (name->relpersistence != RELPERSISTENCE_TEMP && !is_elsewhere(name) &&
-      schema_of_new(name->schemaname) == guarded.schema)
+      makes_in_spine(guarded, schema_of_new(name->schemaname)))
     refuse(psprintf("relation spine.%s", name->relname));
 }
 
