@@ -117,7 +117,7 @@ void on_executor_start(QueryDesc *query, int flags) {
   else
     standard_ExecutorStart(query, flags);
   // Once the server has checked the rights.
-  if (!IsBinaryUpgrade) refuse_change_of_events(query->plannedstmt);
+  if (!IsBinaryUpgrade) judge_query(query->plannedstmt, query->sourceText);
   refuse_unseen_moves(query->plannedstmt);
 }
 

@@ -7,6 +7,7 @@ extern "C" {
 #include <access/genam.h>
 #include <access/toast_internals.h>
 #include <catalog/pg_class.h>
+#include <catalog/pg_namespace.h>
 #include <catalog/pg_proc.h>
 #include <executor/executor.h>
 #include <nodes/plannodes.h>
@@ -126,6 +127,14 @@ inline bool compat_may_execute(Oid function, Oid role) {
   return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #else
   return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+inline bool compat_may_create_in(Oid schema, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(NamespaceRelationId, schema, role, ACL_CREATE) == ACLCHECK_OK;
+#else
+  return pg_namespace_aclcheck(schema, role, ACL_CREATE) == ACLCHECK_OK;
 #endif
 }
 
