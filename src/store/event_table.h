@@ -47,9 +47,11 @@ Oid events_relid();
 struct EventValues {
   Datum value[column_count];
   bool null[column_count];
+  bool is_captured = false;  // made by spine.capture_change: its payload may say so
 
   void clear() {
     for (bool &is_null : null) is_null = true;
+    is_captured = false;
   }
   bool has(Column column) const { return !null[static_cast<int>(column)]; }
   Datum get(Column column) const { return value[static_cast<int>(column)]; }

@@ -32,6 +32,7 @@ struct Pending {
   bool is_stored;               // false while it is being stored, when a trigger may come by here
   Oid role;
   int security;
+  Place place;
   size_t size;
   Uuid organization;
   EventValues values;
@@ -44,6 +45,7 @@ Pending **pending;     // in the order in which they were emitted
 int count;
 int capacity;
 size_t bytes;
+uint64 last_moment;
 bool has_chained;      // the commit under way has chained what was pending
 
 bool is_varlena(Column column) {
@@ -117,6 +119,22 @@ bool any_waits() {
   return false;
 }
 
+// In the order of their places, which is theirs but where one was added with a moment that was taken before.
+void sort_by_place(Pending **events, int event_count) {
+  auto is_before = [](const Pending *a, const Pending *b) {
+    return a->place.moment != b->place.moment ? a->place.moment < b->place.moment : a->place.rank < b->place.rank;
+  };
+  // Without memory of its own, which std::stable_sort would take.
+  for (int i = 1; i < event_count; i++) {
+    if (!is_before(events[i], events[i - 1])) continue;
+    Pending **from = std::upper_bound(events, events + i, events[i], is_before);
+    int end = i + 1;
+    while (end < event_count && !is_before(events[end], events[end - 1]) && is_before(events[end], *from)) end++;
+    std::rotate(from, events + i, events + end);
+    i = end - 1;
+  }
+}
+
 // Takes what is pending, or what is for one of the organizations (sorted), out of the list and stores it.
 int64 chain_some(const Uuid *organizations, int organization_count) {
   auto is_wanted = [&](const Pending *p) {
@@ -135,6 +153,7 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
     pending[i]->chained_in = GetCurrentSubTransactionId();
     taken[n++] = pending[i];
   }
+  sort_by_place(taken, n);
 
   Oid relid = events_relid();
   Relation relation = table_open(relid, AccessShareLock);
@@ -170,7 +189,9 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
 
 bool past_chaining() { return has_chained; }
 
-void add_pending(const EventValues &values) {
+uint64 take_moment() { return ++last_moment; }
+
+void add_pending(const EventValues &values, Place place) {
   if (memory == nullptr)
     memory = AllocSetContextCreate(TopTransactionContext, "pending events", ALLOCSET_DEFAULT_SIZES);
   if (count == capacity) {
@@ -185,10 +206,12 @@ void add_pending(const EventValues &values) {
   p->is_stored = false;
   GetUserIdAndSecContext(&p->role, &p->security);
   p->organization = uuid_of(values.get(Column::organization_id));
+  p->place = place;
+  if (place.moment == 0) p->place.moment = take_moment();
   pending[count++] = p;
   bytes += p->size;
   note_emitted_event();
-  if (bytes > most_bytes) chain_some(nullptr, 0);
+  if (bytes > most_bytes && place.may_chain) chain_some(nullptr, 0);
 }
 
 int64 chain_all_pending() { return chain_some(nullptr, 0); }
