@@ -1,11 +1,14 @@
 // spine.verify_guards: what keeps events immutable and apart, and whether it is there.
-#include "server/pg.h"
+#include "capture/capture.h"
+#include "store/owners_rights.h"
 
 extern "C" {
+#include <catalog/namespace.h>
 #include <catalog/pg_type.h>
 #include <executor/spi.h>
 #include <funcapi.h>
 #include <utils/guc.h>
+#include <utils/lsyscache.h>
 #include <utils/snapmgr.h>
 }
 
@@ -196,6 +199,33 @@ bool lists_library(const char *setting) {
   return value != nullptr && strstr(value, "people_os_spine") != nullptr;
 }
 
+// What is captured and what is held to the rule: a row for each that ended, or one that says that none did.
+void add_watches(ReturnSetInfo *result, Snapshot now) {
+  bool is_there = OidIsValid(get_relname_relid("watches", get_namespace_oid("spine", true)));
+  uint64 broken = 0;
+  if (is_there) {
+    OwnersRights rights;  // who verifies the guards need not be who reads the table
+    rights.begin();
+    SPI_execute_snapshot(SPI_prepare(broken_watches, 0, nullptr), nullptr, nullptr, now, InvalidSnapshot, true, false, 0);
+    broken = SPI_processed;
+    rights.end();
+  }
+  for (uint64 i = 0; i < broken; i++) {
+    Datum values[5];
+    bool nulls[5] = {};
+    for (int column : {0, 1, 2}) values[column] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1, &nulls[column]);
+    values[3] = BoolGetDatum(false);
+    values[4] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 4, &nulls[4]);
+    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+  }
+  if (broken > 0) return;
+  const char *expected = "all of spine.watches in force";
+  Datum values[] = {text_datum("captures and rules"), text_datum(expected), text_datum(is_there ? expected : "no table spine.watches"),
+                    BoolGetDatum(is_there), text_datum("Have a superuser put the table back as CREATE EXTENSION makes it.")};
+  bool nulls[] = {false, false, false, false, is_there};
+  tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
 }  // namespace
 
 extern "C" {
@@ -215,6 +245,7 @@ PGDLLEXPORT Datum spine_verify_guards(PG_FUNCTION_ARGS) {
   Snapshot now = RegisterSnapshot(GetLatestSnapshot());
   SPI_execute_snapshot(plan, arguments, nullptr, now, InvalidSnapshot, true, false, 0);
   for (uint64 i = 0; i < SPI_processed; i++) tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
+  add_watches(result, now);
   UnregisterSnapshot(now);
   SPI_finish();
   return static_cast<Datum>(0);
