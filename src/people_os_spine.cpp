@@ -107,6 +107,7 @@ void on_role_change(Datum, int, uint32) { forget_rights(); }
 // Statements ---------------------------------------------------------------------------------------------------------
 
 ExecutorStart_hook_type next_executor_start;
+ExecutorFinish_hook_type next_executor_finish;
 ProcessUtility_hook_type next_utility;
 object_access_hook_type next_object_access;
 
@@ -121,10 +122,28 @@ void on_executor_start(QueryDesc *query, int flags) {
   refuse_unseen_moves(query->plannedstmt);
 }
 
+// In it the query's AFTER triggers run.
+void on_executor_finish(QueryDesc *query) {
+  CapturedQuery outer = begin_triggers(query);
+  PG_TRY();
+  {
+    if (next_executor_finish != nullptr)
+      next_executor_finish(query);
+    else
+      standard_ExecutorFinish(query);
+  }
+  PG_FINALLY();
+  {
+    end_triggers(outer);
+  }
+  PG_END_TRY();
+}
+
 void on_utility(PlannedStmt *planned, const char *text, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
                 QueryCompletion *completion) {
   GuardedStatement outer = begin_statement(planned, text);
+  CapturedQuery outer_query = begin_triggers(nullptr);
   bool explains = IsA(planned->utilityStmt, ExplainStmt);
   if (explains) begin_explain();
   PG_TRY();
@@ -136,6 +155,7 @@ void on_utility(PlannedStmt *planned, const char *text, bool read_only_tree, Pro
   PG_FINALLY();
   {
     if (explains) end_explain();
+    end_triggers(outer_query);
     end_statement(outer);
   }
   PG_END_TRY();
@@ -165,6 +185,8 @@ void set_hooks() {
   note_load();
   next_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = on_executor_start;
+  next_executor_finish = ExecutorFinish_hook;
+  ExecutorFinish_hook = on_executor_finish;
   next_utility = ProcessUtility_hook;
   ProcessUtility_hook = on_utility;
   next_object_access = object_access_hook;

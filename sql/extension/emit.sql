@@ -16,7 +16,7 @@ CREATE FUNCTION spine.emit_event(
 COMMENT ON FUNCTION spine.emit_event(text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment) IS
   'Emits one event in the caller''s transaction and returns its id. event_type is <domain>.<entity>.<action>; entity_id '
   'is required; what is NULL comes from event_type or from the settings people_os_spine.*, a NULL severity from '
-  'spine.event_types. Needs no right on the table. Raises SP001 to SP011, SP015 to SP018, SP025, 42501 for an organization '
+  'spine.event_types. Needs no right on the table. Raises SP001 to SP011, SP015 to SP018, SP025, SP060, 42501 for an organization '
   'that the role was not given, 25006 on a standby or in a read-only transaction';
 
 CREATE FUNCTION spine.emit_events(events jsonb) RETURNS SETOF uuid

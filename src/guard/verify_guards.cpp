@@ -1,9 +1,11 @@
 // spine.verify_guards: what keeps events immutable and apart, and whether it is there. It runs the checks of checks.h in
 // their order, and says what is there now, whatever runs.
 #include "access/access.h"
+#include "capture/capture.h"
 #include "guard/checks.h"
 #include "guard/guarded.h"
 #include "server/pg.h"
+#include "store/owners_rights.h"
 
 extern "C" {
 #include <catalog/namespace.h>
@@ -46,6 +48,7 @@ Datum text_array(const T (&list)[n], TextOf text_of) {
 
 struct Run {
   Tuplestorestate *rows;
+  TupleDesc shape;
   Snapshot now;
   Datum arguments[argument_count];
 
@@ -70,6 +73,33 @@ bool sees_heads(Oid schema, Oid events) {
          sees_all_events(GetUserId());
 }
 
+// What is captured and what is held to the rule: a row for each that ended, or one that says that none did.
+void check_watches(const Run &run) {
+  bool is_there = OidIsValid(get_relname_relid("watches", get_namespace_oid("spine", true)));
+  uint64 broken = 0;
+  if (is_there) {
+    OwnersRights rights;  // who verifies the guards need not be who reads the table
+    rights.begin();
+    SPI_execute_snapshot(SPI_prepare(broken_watches, 0, nullptr), nullptr, nullptr, run.now, InvalidSnapshot, true, false, 0);
+    broken = SPI_processed;
+    rights.end();
+  }
+  for (uint64 i = 0; i < broken; i++) {
+    Datum values[5];
+    bool nulls[5] = {};
+    for (int column : {0, 1, 2}) values[column] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1, &nulls[column]);
+    values[3] = BoolGetDatum(false);
+    values[4] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 4, &nulls[4]);
+    tuplestore_putvalues(run.rows, run.shape, values, nulls);
+  }
+  if (broken > 0) return;
+  const char *expected = "all of spine.watches in force";
+  Datum values[] = {text_datum("captures and rules"), text_datum(expected), text_datum(is_there ? expected : "no table spine.watches"),
+                    BoolGetDatum(is_there), text_datum("Have a superuser put the table back as CREATE EXTENSION makes it.")};
+  bool nulls[] = {false, false, false, false, is_there};
+  tuplestore_putvalues(run.rows, run.shape, values, nulls);
+}
+
 }  // namespace
 
 extern "C" {
@@ -80,7 +110,8 @@ PGDLLEXPORT Datum spine_verify_guards(PG_FUNCTION_ARGS) {
   Oid schema = get_namespace_oid("spine", true);
   Oid events = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;
   SPI_connect();
-  Run run = {reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->setResult,
+  const ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  Run run = {result->setResult, result->setDesc,
              // What is there now, not what the transaction has seen.
              RegisterSnapshot(GetLatestSnapshot()),
              {ObjectIdGetDatum(schema), ObjectIdGetDatum(get_extension_oid("people_os_spine", true)),
@@ -92,7 +123,7 @@ PGDLLEXPORT Datum spine_verify_guards(PG_FUNCTION_ARGS) {
   if (sees_heads(schema, events)) run.check(heads_check);
   run.check_all(code_checks);
   run.check_all(rights_checks);
-  // Checks by capability, such as of what is captured, have their place here.
+  check_watches(run);
   run.check_all(server_checks);
   UnregisterSnapshot(run.now);
   SPI_finish();

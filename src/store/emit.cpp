@@ -128,7 +128,7 @@ void emit(EventValues *events, int count, int *position) {
     chain_now(events, count, position);
 }
 
-void emit_at_commit(EventValues *events, int count, int *position) {
+void emit_at_commit(EventValues *events, int count, int *position, Place place) {
   if (past_chaining()) {
     chain_now(events, count, position);
     return;
@@ -139,7 +139,7 @@ void emit_at_commit(EventValues *events, int count, int *position) {
     std::string_view payload;
     check_event(event_table(relation), &events[*position], nullptr, &payload);
     stamp_event(&events[*position]);
-    add_pending(events[*position]);
+    add_pending(events[*position], place);
   }
   table_close(relation, AccessShareLock);
 }

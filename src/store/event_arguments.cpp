@@ -115,6 +115,18 @@ void resolve_payload(EventValues *values, std::string_view *canonical) {
   if (status != Status::ok) report(status, named(*values, "the payload of "), *canonical);
 }
 
+// So that what capture says of a row can be told from what somebody emits. The text is looked at first: it is at hand.
+void refuse_capture_member(const EventValues &values, std::string_view canonical) {
+  if (canonical.find(capture_member) == std::string_view::npos) return;
+  Jsonb *payload = DatumGetJsonbP(values.get(Column::payload));
+  JsonbValue member;
+  if (getKeyJsonValueFromContainer(&payload->root, capture_member.data(), static_cast<int>(capture_member.size()), &member) == nullptr)
+    return;
+  ereport(ERROR, (errcode(ERRCODE_SPINE_CAPTURE_MEMBER),
+                  errmsg("the payload of %s has a member \"%s\"", named(values, ""), capture_member.data()),
+                  errhint("It marks the events that captured tables emit: give the member another name.")));
+}
+
 Datum session_user_name() {
   const char *name = GetUserNameFromId(GetSessionUserId(), false);
   if (!pg_verify_mbstr(PG_UTF8, name, static_cast<int>(strlen(name)), true))
@@ -192,6 +204,7 @@ void check_event(const EventTable *table, EventValues *values, const EventValues
     values->set(Column::severity, ObjectIdGetDatum(OidIsValid(severity) ? severity : enum_value(table->enum_type[2], "low")));
   }
   resolve_payload(values, payload);
+  if (emitted == nullptr && !values->is_captured) refuse_capture_member(*values, *payload);
 }
 
 void stamp_event(EventValues *values) {

@@ -9,6 +9,9 @@ namespace spine {
 // The text of an event name, and its parts. Raises SP001.
 std::string_view event_name_or_error(Datum name, bool is_null, EventName *parts);
 
+// The member of a payload that says that spine.capture_change made it: nobody else may give it.
+inline constexpr std::string_view capture_member = "spine_capture";
+
 // The columns that only the spine gives.
 inline constexpr uint32_t given_columns = bit(Column::id) | bit(Column::timestamp) | bit(Column::sequence) |
                                           bit(Column::transaction_id) | bit(Column::recorded_by) |
@@ -22,8 +25,8 @@ void resolve_organization(EventValues *values);
 
 // Checks everything that the caller gave, and fills in what he left to the settings, so that a bad event is
 // refused before it waits for anybody. emitted: the event as it passed this before, or null: whether its type is
-// registered and the current role may emit for its organization is not asked again. *payload: its canonical form, until
-// the Hasher's next. Raises SP001 to SP012, SP025, 42501.
+// registered, the current role may emit for its organization and capture made it is not asked again. *payload: its
+// canonical form, until the Hasher's next. Raises SP001 to SP012, SP025, SP060, 42501.
 void check_event(const EventTable *table, EventValues *values, const EventValues *emitted, std::string_view *payload);
 
 // Gives a checked event what it has from the moment when it is emitted: id, recorded_by, transaction_id.

@@ -1,6 +1,7 @@
 #include "store/pending.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "server/errors.h"
 #include "store/chain_lock.h"
@@ -69,6 +70,7 @@ struct Pending : ByEmission, ByState, ByChain {
   uint64 number;  // in the order in which they were emitted
   Chain *chain;
   bool waits;
+  Place place;
   Oid role;
   int security;
   size_t size;
@@ -94,6 +96,7 @@ int64 waiting_count;
 Level *innermost;
 uint64 next_number;
 size_t bytes;
+uint64 last_moment;
 bool has_chained;      // the commit under way has chained what was pending
 
 // Of the current subtransaction.
@@ -207,7 +210,11 @@ void each(By *list, Use use) {
   }
 }
 
-// Stores what waits, or what waits for one of the organizations (sorted), in the order in which it was emitted.
+bool comes_before(const Pending *a, const Pending *b) {
+  return std::make_tuple(a->place.moment, a->place.rank, a->number) < std::make_tuple(b->place.moment, b->place.rank, b->number);
+}
+
+// Stores what waits, or what waits for one of the organizations (sorted), in the order of the places.
 int64 chain_some(const Uuid *organizations, int organization_count) {
   if (waiting_count == 0) return 0;
   auto each_wanted = [&](auto use) {
@@ -224,7 +231,7 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
   Pending **taken = static_cast<Pending **>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Pending *) * static_cast<Size>(n)));
   int filled = 0;
   each_wanted([&](Pending *p) { taken[filled++] = p; });
-  std::sort(taken, taken + n, [](const Pending *a, const Pending *b) { return a->number < b->number; });
+  std::sort(taken, taken + n, comes_before);
   Uuid *wanted = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Uuid) * static_cast<Size>(n)));
   Level *level = this_level();
   for (int i = 0; i < n; i++) {
@@ -264,7 +271,9 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
 
 bool past_chaining() { return has_chained; }
 
-void add_pending(const EventValues &values) {
+uint64 take_moment() { return ++last_moment; }
+
+void add_pending(const EventValues &values, Place place) {
   if (memory == nullptr) begin();
   Level *level = this_level();
   Uuid organization = uuid_of(values.get(Column::organization_id));
@@ -277,12 +286,14 @@ void add_pending(const EventValues &values) {
   }
   p->chain->events++;
   p->number = next_number++;
+  p->place = place;
+  if (place.moment == 0) p->place.moment = take_moment();
   GetUserIdAndSecContext(&p->role, &p->security);
   level->emitted.add_last(static_cast<ByEmission *>(p));
   start_waiting(p);
   bytes += p->size;
   note_emitted_event();
-  if (bytes > most_bytes) chain_some(nullptr, 0);
+  if (bytes > most_bytes && place.may_chain) chain_some(nullptr, 0);
 }
 
 int64 chain_all_pending() { return chain_some(nullptr, 0); }
