@@ -2,7 +2,7 @@
 
 CREATE TABLE spine.role_bindings (
   role            regrole NOT NULL,
-  capability      text    NOT NULL,
+  capability      text COLLATE "C" NOT NULL,
   organization_id uuid,
   CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit')),
   CONSTRAINT role_bindings_role_capability_organization_id_key

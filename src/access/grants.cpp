@@ -23,8 +23,8 @@ constexpr const char *emitter_grants[] = {
 constexpr const char *reader_grants[] = {
     "GRANT USAGE ON SCHEMA spine TO %s", use_types,
     "GRANT SELECT ON TABLE spine.events, spine.verify_progress, spine.subscription_lag, spine.audit_log, spine.activity_feed, spine.counted_chains, "
-    "spine.daily_counts, spine.daily_actor_counts, spine.uncounted_events, spine.events_by_day, spine.events_by_domain, "
-    "spine.events_by_type, spine.events_by_severity, spine.events_by_actor, spine.verifications, spine.chain_status TO %s",
+    "spine.daily_counts, spine.daily_actor_counts, spine.uncounted_events, spine.event_counts, spine.events_by_day, "
+    "spine.events_by_domain, spine.events_by_type, spine.events_by_severity, spine.events_by_actor, spine.verifications, spine.chain_status TO %s",
     "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
     "spine.read_verify_progress, spine.replay, spine.entity_history, spine.entity_as_of, spine.read_chain_heads, "
     "spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, spine.to_cloudevent, "
