@@ -44,6 +44,9 @@ SELECT oid::regprocedure AS writes FROM member_function WHERE proname ~ '^(emit|
 -- Tables that hold data are dumped, and are plain heap.
 SELECT c.oid::regclass AS is_not_dumped FROM member_relation c WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'people_os_spine' AND c.oid = ANY (e.extconfig));
 SELECT c.oid::regclass AS is_another_kind FROM member_relation c LEFT JOIN pg_am m ON m.oid = relam WHERE relkind = 'r' AND (relpersistence <> 'p' OR amname <> 'heap');
+-- No index follows a collation whose rules another version of the C library or of ICU may change.
+SELECT i.indexrelid::regclass AS follows_a_collation FROM member_relation c JOIN pg_index i ON indrelid = c.oid, unnest(indcollation) k (used)
+ WHERE k.used NOT IN (0, '"C"'::regcollation, '"POSIX"'::regcollation);
 SELECT guard AS is_broken FROM spine.verify_guards() WHERE NOT ok;
 
 -- What can be updated or deleted from has a replica identity, or a publication of all tables would refuse it.

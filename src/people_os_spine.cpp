@@ -8,6 +8,7 @@
 #include "server/errors.h"
 #include "server/settings.h"
 #include "store/chain_lock.h"
+#include "store/chain_triggers.h"
 #include "store/durability.h"
 #include "store/event_types.h"
 #include "store/head.h"
@@ -50,6 +51,7 @@ void on_transaction(XactEvent event, void *) {
     case XACT_EVENT_PRE_PREPARE:
       chain_before_commit();
       check_changes();  // against what was stored
+      warn_of_altered_rows();
       if (event == XACT_EVENT_PRE_COMMIT) prepare_commit();  // last: it knows whether there are events
       break;
     case XACT_EVENT_COMMIT:
@@ -57,6 +59,7 @@ void on_transaction(XactEvent event, void *) {
     case XACT_EVENT_PREPARE:
       forget_pending();
       forget_changes();
+      forget_altered_rows();
       end_durability(event == XACT_EVENT_ABORT);
       forget_heads();
       forget_chain_locks();
@@ -74,12 +77,14 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
   if (event == SUBXACT_EVENT_ABORT_SUB) {
     roll_back_pending(mine);
     roll_back_changes(mine);
+    roll_back_altered_rows(mine);
     end_durability_of_savepoint(true);
     forget_heads();
     roll_back_chain_locks(mine);
   } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
     keep_pending(mine, parent);
     keep_changes(mine, parent);
+    keep_altered_rows(mine, parent);
     end_durability_of_savepoint(false);
     keep_chain_locks(mine, parent);
   }

@@ -2,7 +2,7 @@
 
 CREATE TABLE spine.role_bindings (
   role            regrole NOT NULL,
-  capability      text    NOT NULL,
+  capability      text COLLATE "C" NOT NULL,
   organization_id uuid,
   role_name       name        NOT NULL,
   granted_at      timestamptz NOT NULL,

@@ -31,6 +31,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "subscriptions", nobody},
     {ObjectKind::table, "subscription_positions", nobody},
     {ObjectKind::table, "subscription_batches", nobody},
+    {ObjectKind::table, "watches", nobody},
     {ObjectKind::table, "counted_chains", readers},
     {ObjectKind::table, "daily_counts", readers},
     {ObjectKind::table, "daily_actor_counts", readers},
@@ -39,6 +40,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "activity_feed", readers},
     {ObjectKind::table, "chain_status", readers},
     {ObjectKind::table, "uncounted_events", readers},
+    {ObjectKind::table, "event_counts", readers},
     {ObjectKind::table, "events_by_day", readers},
     {ObjectKind::table, "events_by_domain", readers},
     {ObjectKind::table, "events_by_type", readers},
@@ -85,6 +87,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "stop_capturing_migrations", nobody},
     {ObjectKind::function, "require_events", nobody},
     {ObjectKind::function, "stop_requiring_events", nobody},
+    {ObjectKind::function, "forget_watch", nobody},
     // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
     {ObjectKind::function, "grant_emitter", nobody},
     {ObjectKind::function, "grant_reader", nobody},

@@ -46,7 +46,7 @@
 #define ERRCODE_SPINE_VALUE_NOT_IN_EVENT MAKE_SQLSTATE('S', 'P', '0', '6', '2')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
-// SPW01 is the warning about a restored row that does not reproduce its hash.
+// SPW01 is the warning about restored rows that do not reproduce their hashes.
 #define ERRCODE_SPINE_RESTORED_ROW_ALTERED MAKE_SQLSTATE('S', 'P', 'W', '0', '1')
 
 namespace spine {

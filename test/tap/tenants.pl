@@ -40,12 +40,12 @@ my %roles = (
 	apart    => { in => [ 'readers', 'app_any' ], attribute => 'NOINHERIT' },
 	behind   => { in => ['apart'], read => [ $orgs[8] ] },
 	bound    => { in => ['app_old'], emit => [ $orgs[5] ] },
-	postgres => { super => 1 });
+	chief    => { super => 1, attribute => 'SUPERUSER' });
 my @names = sort keys %roles;
 
 my $setup = '';
 my $list  = sub { $_[0] eq 'all' ? 'NULL' : 'ARRAY[' . join(',', map { "'$_'" } @{ $_[0] }) . ']::uuid[]' };
-$setup .= "CREATE ROLE $_ LOGIN " . ($roles{$_}{attribute} // '') . ";\n" foreach grep { $_ ne 'postgres' } @names;
+$setup .= "CREATE ROLE $_ LOGIN " . ($roles{$_}{attribute} // '') . ";\n" foreach @names;
 foreach my $name (@names)
 {
 	my $r = $roles{$name};
@@ -298,7 +298,7 @@ is($as->('reader_b', 'EXPLAIN ANALYZE SELECT * FROM readable'), '42501', 'nor of
 is($as->('reader_a', "EXPLAIN ANALYZE $of_other; EXPLAIN (COSTS OFF) SELECT 1"), '42501', 'a refusal');
 is($as->('reader_a', 'EXPLAIN (COSTS OFF) SELECT 1'), 'Result', 'other plans are shown');
 is($as->('reader_a', "EXPLAIN ANALYZE SELECT count(*) FROM pg_class") =~ /Aggregate/, 1, 'and analyzed');
-like($as->($_, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) $of_other"), qr/Scan/, "$_ is shown a plan") foreach qw(auditor readers bypass keeper postgres);
+like($as->($_, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) $of_other"), qr/Scan/, "$_ is shown a plan") foreach qw(auditor readers bypass keeper chief);
 like($as->('auditor', "SET people_os_spine.organization_id = '$orgs[0]'; EXPLAIN $of_other"), qr/Scan/, 'an auditor with the setting too');
 is($as->('readers', "SET people_os_spine.organization_id = '$orgs[0]'; EXPLAIN $of_other"), '42501', 'a reader of all with the setting not');
 
@@ -313,7 +313,7 @@ is($as->('reader_a', 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; 
 is($as->('reader_a', $explains{$_}), '42501', "no plan under auto_explain: $_") foreach 'plain', 'analyze', 'in PL/pgSQL';
 $node->safe_psql('postgres', "ALTER ROLE reader_a RESET ALL");
 my $loads = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; SET auto_explain.log_nested_statements = on; SET ROLE reader_a; ";
-is($as->('postgres', "SELECT spine.may_read('$alien');\n$loads\nSELECT count(*) FROM spine.events"), "t\n" . ($events{ $orgs[0] } + $events{ $orgs[2] }), 'also where it was loaded later');
+is($as->('chief', "SELECT spine.may_read('$alien');\n$loads\nSELECT count(*) FROM spine.events"), "t\n" . ($events{ $orgs[0] } + $events{ $orgs[2] }), 'also where it was loaded later');
 
 # With workers, in queries and in verifications.
 my $workers = 'SET min_parallel_table_scan_size = 0; SET max_parallel_maintenance_workers = 2; SET client_min_messages = debug1; ';
@@ -402,7 +402,7 @@ SQL
 
 # Who may not emit for an organization does not wait for those who do.
 $admin->("SELECT spine.grant_emitter('app_a', ARRAY['$orgs[0]']::uuid[])");
-my $busy = session('postgres');
+my $busy = session('chief');
 ask($busy, 'BEGIN');
 is(ask($busy, $emit->($orgs[7])), 'ok', 'a chain is extended');
 foreach my $way ('emit_event', 'emit_events', 'insert')
@@ -418,7 +418,7 @@ $busy->quit;
 
 # One's own transaction sees what it changed, and no longer what it rolled back.
 $admin->("SELECT spine.grant_reader('reader_a', ARRAY['$orgs[0]', '$orgs[2]']::uuid[])");
-my $own = session('postgres');
+my $own = session('chief');
 my $as_app = sub { my ($o) = @_; ask($own, 'SAVEPOINT a'); ask($own, 'SET LOCAL ROLE app_a'); my $a = ask($own, $emit->($o)); ask($own, 'ROLLBACK TO a'); return $a };
 ask($own, 'BEGIN');
 is($as_app->($orgs[1]), '42501', 'before');
