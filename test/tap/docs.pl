@@ -1,0 +1,250 @@
+# The pages say what is so: what a page shows is run, and what the reference lists is what the extension has.
+#
+# A page (README.md, docs/*.md, examples/*/README.md) has a database "payroll" of its own. Its fenced blocks run in order in one
+# psql session, by the first word behind the fence:
+#
+#   sql       psql's input. A ```text block right behind it is what it prints, errors among it; without one it raises no error
+#   signature is a function's, as the install script has it (docs/reference.md)
+#   sh        a script for sh, where PGHOST, PGPORT and PGDATABASE name the server; ```text as for sql
+#   python js quoted: each line stands in a file that lies beside the page, or in that language's example, whose tests run it
+#   mermaid   a picture
+#
+# "norun: why" behind the word keeps a block from being run. <!-- runs: … --> is SQL that runs and that readers do not see.
+#
+# What differs from run to run is made equal on both sides: see `told`.
+use strict;
+use warnings;
+
+use lib 'test/tap';
+use Spine;
+
+use Encode ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use constant COLUMNS => 120;
+
+# What an output says, without what is another each time: UUIDs of version 7, hashes (also the first digits of one, before an
+# ellipsis), points of time, spans of time, transaction ids, the widths of columns, and the number of rows where there are some.
+sub told
+{
+	my ($text) = @_;
+	$text =~ s/\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b/(uuid)/g;
+	$text =~ s/\b(?:\\x)?[0-9a-f]{64}\b|\\x[0-9a-f]{64}\b|\b[0-9a-f]{8,}…/(hash)/g;
+	$text =~ s/\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d(?::\d\d)?|Z)?/(time)/g;
+	$text =~ s/\b\d{4}-\d\d-\d\d\b/(day)/g;
+	$text =~ s/\b\d\d:\d\d:\d\d(?:\.\d+)?\b/(span)/g;
+	$text =~ s/("transaction_?id": ?)"\d+"/$1"(xid)"/g;
+	$text =~ s/--+/-/g;
+	return join "\n", grep { $_ ne q() && !/^\([1-9]\d* rows?\)$/ } map { s/[ \t]+/ /gr =~ s/^ | $//gr } split /\n/, $text;
+}
+
+# The blocks of a page, in order: { kind, no_run, line, text, prints }.
+sub blocks_of
+{
+	my ($page) = @_;
+	my (@blocks, $open, $close, $between);
+	my $line = 0;
+	foreach (split /\n/, slurp_file($page))
+	{
+		$line++;
+		if ($open)
+		{
+			if ($_ =~ $close) { $open = undef; $between = '' }
+			else { $open->{text} .= "$_\n" }
+		}
+		elsif (/^\s*```(\w+) *(.*)$/ || /^(<!-- runs:) *(.*)$/)
+		{
+			my ($kind, $more) = ($1, $2);
+			$open = { kind => $kind, line => $line, text => '', more => $more };
+			$close = qr/^\s*```$/;
+			if ($kind eq '<!-- runs:') { @$open{qw(kind text)} = ('hidden', "$more\n"); $close = qr/-->$/ }
+			if ($kind eq 'hidden' || $open->{kind} eq 'hidden') { $open->{more} = '' }
+			if ($open->{kind} eq 'hidden' && $open->{text} =~ s/ *-->$//) { push @blocks, $open; $open = undef; next }
+			if ($kind eq 'text' && $more eq '' && @blocks && $blocks[-1]{kind} =~ /^(sql|sh)$/ && $between eq '' && !$blocks[-1]{prints})
+			{
+				$blocks[-1]{prints} = $open;
+			}
+			else { push @blocks, $open }
+		}
+		elsif (/```/ && /^\s*```/) { die "$page:$line: a block without a kind" }
+		else { $between .= $_ }
+	}
+	die "$page: a block has no end" if $open;
+	return @blocks;
+}
+
+my @pages = ('README.md', sort glob('docs/*.md'), sort glob 'examples/*/README.md');
+cmp_ok(scalar @pages, '>', 8, 'pages are found');
+my %no_server = map { $_ => 1 } qw(signature python js mermaid);
+
+sub anchors_of
+{
+	my ($page) = @_;
+	my $text = slurp_file($page) =~ s/^```.*?^```$//smgr;
+	my @anchors = map { lc =~ s/[^\w\- ]//gr =~ s/ /-/gr } $text =~ /^#+ +(.+)$/mg;
+	return map { $_ => 1 } @anchors;
+}
+
+# What can be seen of a page without a server.
+sub reads_well
+{
+	my ($page) = @_;
+	my ($folder) = $page =~ m{^(.*/)} ? $1 : '';
+	my $prose = slurp_file($page) =~ s/^\s*```.*?^\s*```$//smgr;
+	my @links = $prose =~ /\]\(([^)\s]+)\)/g;
+	my @dead;
+	foreach my $link (grep { !/^https?:/ } @links)
+	{
+		my ($file, $anchor) = split /#/, $link;
+		my $to = $file eq '' ? $page : $folder . $file;
+		1 while $to =~ s{[^/]+/\.\./}{};
+		if (!-e $to) { push @dead, $link }
+		elsif (defined $anchor) { my %there = anchors_of($to); push @dead, $link unless $there{$anchor} }
+	}
+	is("@dead", '', "$page: links lead somewhere");
+	my @long = grep { !/^\|/ && length(Encode::decode('UTF-8', $_)) > COLUMNS } split /\n/, $prose;
+	is(join("\n", @long), '', "$page: lines are short");
+	return;
+}
+
+# Where the lines of a quoted block have to stand.
+sub quoted_from
+{
+	my ($page, $kind) = @_;
+	my @files = $kind eq 'python' ? glob 'examples/python/*.py' : glob 'examples/node/*.mjs examples/node/test/*.mjs test/vectors/*.mjs';
+	return map { my $line = $_; $line =~ s/^\s+|\s+$//g; $line => 1 } map { split /\n/, slurp_file($_) } @files;
+}
+
+my $node = PostgreSQL::Test::Cluster->new('docs');
+$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
+$node->append_conf('postgresql.conf', "autovacuum = off\ntimezone = 'UTC'\nwal_level = logical\nmax_prepared_transactions = 2");
+$node->start;
+
+my $install = join '', map { slurp_file($_) } glob 'people_os_spine--*.sql';
+my %signature;
+while ($install =~ /^CREATE FUNCTION (spine\.\w+\(.*?)\n? +LANGUAGE/smg)
+{
+	my $signature = $1 =~ s/^ *--.*$//mgr =~ s/\s+/ /gr =~ s/\( /(/gr =~ s/ \)/)/gr =~ s/"//gr;
+	$signature =~ s/ $//;
+	$signature{$signature} = 1;
+}
+
+my %checked;
+foreach my $page (@pages)
+{
+	reads_well($page);
+	my @blocks = blocks_of($page);
+	my (@run, @failed);
+	foreach my $b (@blocks)
+	{
+		my ($kind, $at) = ($b->{kind}, "$page:$b->{line}");
+		if ($b->{more} =~ /^norun: \S/) { next }
+		elsif ($b->{more} ne '') { push @failed, "$at: what is '$b->{more}'?" }
+		elsif ($kind =~ /^(sql|sh|hidden)$/) { push @run, $b }
+		elsif ($kind =~ /^(python|js)$/)
+		{
+			my %there = quoted_from($page, $kind);
+			push @failed, "$at: not quoted: $_" foreach grep { $_ ne '' && !$there{$_} } map { s/^\s+|\s+$//gr } split /\n/, $b->{text};
+		}
+		elsif ($kind eq 'signature')
+		{
+			my $given = $b->{text} =~ s/\s+/ /gr =~ s/\( /(/gr =~ s/ \)/)/gr =~ s/"//gr =~ s/ $//r;
+			push @failed, "$at: no such function: $given" unless $signature{$given};
+			$checked{$given} = 1;
+		}
+		elsif ($kind ne 'mermaid') { push @failed, "$at: a block of kind $kind, and not what a block prints" }
+	}
+
+	$node->safe_psql('postgres', 'CREATE DATABASE payroll');
+	my $has = grep { $_->{text} =~ /CREATE EXTENSION people_os_spine;/ } grep { $_->{kind} ne 'sh' } @run[0 .. ($#run < 1 ? $#run : 1)];
+	$node->safe_psql('payroll', 'CREATE EXTENSION people_os_spine') unless $has;
+	$node->safe_psql('payroll', q{ALTER DATABASE payroll SET people_os_spine.environment = 'prod'}) unless $has;
+
+	my $folder = PostgreSQL::Test::Utils::tempdir();
+	my $input  = '';
+	foreach my $i (0 .. $#run)
+	{
+		my $text = $run[$i]{text};
+		if ($run[$i]{kind} eq 'sh')
+		{
+			put_file("$folder/$i.sh", $text);
+			$text = "\\! cd $folder && sh $i.sh 2>&1 || echo ERROR: sh fails\n";
+		}
+		$input .= "\\echo (begin $i)\n$text\\echo (end $i)\n";
+	}
+	put_file("$folder/page", $input);
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'payroll', PGCLIENTENCODING => 'UTF8');
+	my $out = `psql -X -q <"$folder/page" 2>&1`;
+
+	foreach my $i (0 .. $#run)
+	{
+		my ($b, $at) = ($run[$i], "$page:$run[$i]{line}");
+		my ($printed) = $out =~ /^\(begin $i\)\n(.*?)^\(end $i\)$/ms;
+		if (!defined $printed) { push @failed, "$at: has no end: $out"; last }
+		if ($b->{prints})
+		{
+			push @failed, "$at prints\n$printed" if told($printed) ne told($b->{prints}{text});
+		}
+		elsif ($printed =~ /^(ERROR|FATAL|PANIC|psql:|invalid command)/m) { push @failed, "$at fails:\n$printed" }
+	}
+	is(join("\n", @failed), '', "$page: its blocks do what they say");
+	$checked{lc $page} = scalar @run;
+
+	if ($page eq 'docs/reference.md') { is_the_reference() }
+	$node->safe_psql('postgres', 'DROP DATABASE payroll WITH (FORCE)');
+	my @roles = split /\n/, $node->safe_psql('postgres', q{SELECT quote_ident(rolname) FROM pg_roles WHERE rolname !~ '^pg_' AND oid <> 10});
+	$node->safe_psql('postgres', join ';', map { "DROP ROLE $_" } @roles) if @roles;
+}
+
+# Every function, table, view, sequence, type and setting stands in the reference, once: as a heading ### spine.name, or at the
+# beginning of a row of a table. Nothing else does. Columns of a table or view stand in the table under its heading.
+sub is_the_reference
+{
+	my $text = slurp_file('docs/reference.md') =~ s/^```.*?^```$//smgr;
+	my @told = $text =~ /^### `?((?:spine|people_os_spine)\.\w+)`?$/mg;
+	push @told, $text =~ /^\| `((?:spine|people_os_spine)\.\w+)` \|/mg;
+	my $are = $node->safe_psql('payroll', <<'SQL');
+LOAD 'people_os_spine';
+SELECT 'spine.' || coalesce(proname, relname, CASE WHEN typtype = 'e' THEN typname END)
+  FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+  LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+  LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND relkind IN ('r', 'p', 'v', 'S', 'm')
+  LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
+ WHERE d.deptype = 'e' AND extname = 'people_os_spine'
+   AND coalesce(proname, relname, CASE WHEN typtype = 'e' THEN typname END) IS NOT NULL
+UNION ALL SELECT name FROM pg_settings WHERE name LIKE 'people\_os\_spine.%'
+SQL
+	is(join("\n", sort @told), join("\n", sort split /\n/, $are), 'the reference lists what there is, each once');
+	is(join("\n", grep { !$checked{$_} } grep { !/RETURNS (trigger|event_trigger|internal)$/ } sort keys %signature), '',
+		'and the signature of each function that people call');
+
+	my @columns;
+	while ($text =~ /^### `?(spine\.\w+)`?\n(.*?)(?=^##|\z)/msg)
+	{
+		my ($relation, $about) = ($1, $2);
+		next unless $about =~ /^\| column \|.*\n\|[-| ]+\n((?:\|.*\n)+)/m;
+		push @columns, map { "$relation.$_" } map { /^\| ([^|]+) \|/ ? $1 =~ /`(\w+)`/g : () } split /\n/, $1;
+	}
+	my $there = $node->safe_psql('payroll', <<'SQL');
+SELECT format('spine.%s.%s', relname, attname)
+  FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+  JOIN pg_attribute ON attrelid = c.oid
+ WHERE relkind IN ('r', 'p', 'v') AND attnum > 0 AND NOT attisdropped
+SQL
+	is(join("\n", sort @columns), join("\n", sort split /\n/, $there), 'and all columns of tables and views');
+	return;
+}
+
+cmp_ok($checked{'readme.md'}, '>', 5, 'blocks of the README ran');
+cmp_ok($checked{'docs/reference.md'} // 0, '>', 30, 'and of the reference');
+
+# What would be a difference is one.
+my $said = " event | hash\n-------+-----------\n     1 | 0a1b2c3d…\n(1 row)\n";
+is(told($said), told(" event |   hash\n------+-----\n  1 | ffffffff0…\n(1 row)\n"), 'hashes and widths make no difference');
+isnt(told($said), told($said =~ s/ 1 \|/ 2 |/r), 'a value does');
+isnt(told("2026-01-19 09:30:00+00\n"), told("\n"), 'and whether there is a time');
+isnt(told("ERROR:  a\n"), told("ERROR:  b\n"), 'and an error');
+
+done_testing;
