@@ -6,10 +6,11 @@
 #   sql       psql's input. A ```text block right behind it is what it prints, errors among it; without one it raises no error
 #   signature is a function's, as the install script has it (docs/reference.md)
 #   sh        a script for sh, where PGHOST, PGPORT and PGDATABASE name the server; ```text as for sql
-#   python js quoted: each line stands in a file that lies beside the page, or in that language's example, whose tests run it
+#   python js quoted: each line stands in the files of that language's example, whose tests run it
 #   mermaid   a picture
 #
-# "norun: why" behind the word keeps a block from being run. <!-- runs: … --> is SQL that runs and that readers do not see.
+# "norun: why" behind the word keeps a block from being run. A comment <!-- runs: is SQL that runs and that readers do not see.
+# Prose has short lines, and its links lead somewhere.
 #
 # What differs from run to run is made equal on both sides: see `told`.
 use strict;
@@ -40,36 +41,33 @@ sub told
 	return join "\n", grep { $_ ne q() && !/^\([1-9]\d* rows?\)$/ } map { s/[ \t]+/ /gr =~ s/^ | $//gr } split /\n/, $text;
 }
 
-# The blocks of a page, in order: { kind, no_run, line, text, prints }.
+# The blocks of a page, in order: { kind, more (behind the kind), line, text, prints (a text) }.
 sub blocks_of
 {
 	my ($page) = @_;
-	my (@blocks, $open, $close, $between);
-	my $line = 0;
+	my (@blocks, $open, $close);
+	my ($line, $adjacent) = (0, 0);
 	foreach (split /\n/, slurp_file($page))
 	{
 		$line++;
 		if ($open)
 		{
-			if ($_ =~ $close) { $open = undef; $between = '' }
-			else { $open->{text} .= "$_\n" }
-		}
-		elsif (/^\s*```(\w+) *(.*)$/ || /^(<!-- runs:) *(.*)$/)
-		{
-			my ($kind, $more) = ($1, $2);
-			$open = { kind => $kind, line => $line, text => '', more => $more };
-			$close = qr/^\s*```$/;
-			if ($kind eq '<!-- runs:') { @$open{qw(kind text)} = ('hidden', "$more\n"); $close = qr/-->$/ }
-			if ($kind eq 'hidden' || $open->{kind} eq 'hidden') { $open->{more} = '' }
-			if ($open->{kind} eq 'hidden' && $open->{text} =~ s/ *-->$//) { push @blocks, $open; $open = undef; next }
-			if ($kind eq 'text' && $more eq '' && @blocks && $blocks[-1]{kind} =~ /^(sql|sh)$/ && $between eq '' && !$blocks[-1]{prints})
-			{
-				$blocks[-1]{prints} = $open;
-			}
+			if ($_ !~ $close) { $open->{text} .= "$_\n"; next }
+			my $output = $open->{kind} eq 'text' && $open->{more} eq '' && $adjacent && $blocks[-1]{kind} =~ /^(sql|sh)$/;
+			if ($output) { $blocks[-1]{prints} = $open->{text} }
 			else { push @blocks, $open }
+			($open, $adjacent) = (undef, !$output);
 		}
-		elsif (/```/ && /^\s*```/) { die "$page:$line: a block without a kind" }
-		else { $between .= $_ }
+		elsif (/^```(\w+) *(.*)$/)
+		{
+			($open, $close) = ({ kind => $1, more => $2, line => $line, text => '' }, qr/^```$/);
+		}
+		elsif (/^<!-- runs:$/)
+		{
+			($open, $close) = ({ kind => 'hidden', more => '', line => $line, text => '' }, qr/^-->$/);
+		}
+		elsif (/^\s*```/) { die "$page:$line: a block without a kind, or in a list" }
+		elsif ($_ ne '') { $adjacent = 0 }
 	}
 	die "$page: a block has no end" if $open;
 	return @blocks;
@@ -77,7 +75,6 @@ sub blocks_of
 
 my @pages = ('README.md', sort glob('docs/*.md'), sort glob 'examples/*/README.md');
 cmp_ok(scalar @pages, '>', 8, 'pages are found');
-my %no_server = map { $_ => 1 } qw(signature python js mermaid);
 
 sub anchors_of
 {
@@ -109,16 +106,18 @@ sub reads_well
 	return;
 }
 
-# Where the lines of a quoted block have to stand.
+# The lines that a quoted block may have.
 sub quoted_from
 {
-	my ($page, $kind) = @_;
-	my @files = $kind eq 'python' ? glob 'examples/python/*.py' : glob 'examples/node/*.mjs examples/node/test/*.mjs test/vectors/*.mjs';
+	my ($kind) = @_;
+	my @files = $kind eq 'python' ? glob 'examples/python/*.py' : glob 'examples/node/*.mjs';
 	return map { my $line = $_; $line =~ s/^\s+|\s+$//g; $line => 1 } map { split /\n/, slurp_file($_) } @files;
 }
 
+# Pages show the superuser's name.
+$ENV{PGUSER} = 'postgres';
 my $node = PostgreSQL::Test::Cluster->new('docs');
-$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
+$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8', '-U', 'postgres' ]);
 $node->append_conf('postgresql.conf', "autovacuum = off\nfsync = on\ntimezone = 'UTC'\nwal_level = logical\nmax_prepared_transactions = 2");
 $node->start;
 
@@ -131,7 +130,7 @@ while ($install =~ /^CREATE FUNCTION (spine\.\w+\(.*?)\n? +LANGUAGE/smg)
 	$signature{$signature} = 1;
 }
 
-my %checked;
+my (%checked, %ran);
 foreach my $page (@pages)
 {
 	reads_well($page);
@@ -145,7 +144,7 @@ foreach my $page (@pages)
 		elsif ($kind =~ /^(sql|sh|hidden)$/) { push @run, $b }
 		elsif ($kind =~ /^(python|js)$/)
 		{
-			my %there = quoted_from($page, $kind);
+			my %there = quoted_from($kind);
 			push @failed, "$at: not quoted: $_" foreach grep { $_ ne '' && !$there{$_} } map { s/^\s+|\s+$//gr } split /\n/, $b->{text};
 		}
 		elsif ($kind eq 'signature')
@@ -183,19 +182,29 @@ foreach my $page (@pages)
 		my ($b, $at) = ($run[$i], "$page:$run[$i]{line}");
 		my ($printed) = $out =~ /^\(begin $i\)\n(.*?)^\(end $i\)$/ms;
 		if (!defined $printed) { push @failed, "$at: has no end: $out"; last }
-		if ($b->{prints})
+		if (defined $b->{prints})
 		{
-			push @failed, "$at prints\n$printed" if told($printed) ne told($b->{prints}{text});
+			push @failed, "$at prints\n$printed" if told($printed) ne told($b->{prints});
 		}
 		elsif ($printed =~ /^(ERROR|FATAL|PANIC|psql:|invalid command)/m) { push @failed, "$at fails:\n$printed" }
 	}
 	is(join("\n", @failed), '', "$page: its blocks do what they say");
-	$checked{lc $page} = scalar @run;
+	$ran{$page} = grep { $_->{kind} ne 'hidden' } @run;
 
 	if ($page eq 'docs/reference.md') { is_the_reference() }
 	$node->safe_psql('postgres', 'DROP DATABASE payroll WITH (FORCE)');
 	my @roles = split /\n/, $node->safe_psql('postgres', q{SELECT quote_ident(rolname) FROM pg_roles WHERE rolname !~ '^pg_' AND oid <> 10});
 	$node->safe_psql('postgres', join ';', map { "DROP ROLE $_" } @roles) if @roles;
+}
+
+# What a list tells that is not there, or twice, and what is there that it does not tell.
+sub differences
+{
+	my ($told, $there) = @_;
+	my (%told, %there);
+	$told{$_}++ foreach @$told;
+	$there{$_} = 1 foreach @$there;
+	return join "\n", (map { "+ $_" } grep { !$there{$_} || $told{$_} > 1 } sort keys %told), map { "- $_" } grep { !$told{$_} } sort keys %there;
 }
 
 # Every function, table, view, sequence, type and setting stands in the reference, once: as a heading ### spine.name, or at the
@@ -216,7 +225,7 @@ SELECT 'spine.' || coalesce(proname, relname, CASE WHEN typtype = 'e' THEN typna
    AND coalesce(proname, relname, CASE WHEN typtype = 'e' THEN typname END) IS NOT NULL
 UNION ALL SELECT name FROM pg_settings WHERE name LIKE 'people\_os\_spine.%'
 SQL
-	is(join("\n", sort @told), join("\n", sort split /\n/, $are), 'the reference lists what there is, each once');
+	is(differences(\@told, [ split /\n/, $are ]), '', 'the reference lists what there is, each once');
 	is(join("\n", grep { !$checked{$_} } grep { !/RETURNS (trigger|event_trigger|internal)$/ } sort keys %signature), '',
 		'and the signature of each function that people call');
 
@@ -233,12 +242,12 @@ SELECT format('spine.%s.%s', relname, attname)
   JOIN pg_attribute ON attrelid = c.oid
  WHERE relkind IN ('r', 'p', 'v') AND attnum > 0 AND NOT attisdropped
 SQL
-	is(join("\n", sort @columns), join("\n", sort split /\n/, $there), 'and all columns of tables and views');
+	is(differences(\@columns, [ split /\n/, $there ]), '', 'and all columns of tables and views');
 	return;
 }
 
-cmp_ok($checked{'readme.md'}, '>', 5, 'blocks of the README ran');
-cmp_ok($checked{'docs/reference.md'} // 0, '>', 30, 'and of the reference');
+cmp_ok($ran{'README.md'}, '>', 5, 'blocks of the README ran');
+cmp_ok($ran{'docs/reference.md'} // 0, '>', 30, 'and of the reference');
 
 # What would be a difference is one.
 my $said = " event | hash\n-------+-----------\n     1 | 0a1b2c3d…\n(1 row)\n";
