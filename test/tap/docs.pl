@@ -41,7 +41,7 @@ sub told
 	return join "\n", grep { $_ ne q() && !/^\([1-9]\d* rows?\)$/ } map { s/[ \t]+/ /gr =~ s/^ | $//gr } split /\n/, $text;
 }
 
-# The blocks of a page, in order: { kind, more (behind the kind), line, text, prints (a text) }.
+# The blocks of a page, in order: { kind, more (behind the kind), line, text, and of its output prints (a text) and at (a line) }.
 sub blocks_of
 {
 	my ($page) = @_;
@@ -54,7 +54,7 @@ sub blocks_of
 		{
 			if ($_ !~ $close) { $open->{text} .= "$_\n"; next }
 			my $output = $open->{kind} eq 'text' && $open->{more} eq '' && $adjacent && $blocks[-1]{kind} =~ /^(sql|sh)$/;
-			if ($output) { $blocks[-1]{prints} = $open->{text} }
+			if ($output) { @{ $blocks[-1] }{qw(prints at)} = @$open{qw(text line)} }
 			else { push @blocks, $open }
 			($open, $adjacent) = (undef, !$output);
 		}
@@ -188,17 +188,37 @@ foreach my $page (@pages)
 		if (!defined $printed) { push @failed, "$at: has no end: $out"; last }
 		if (defined $b->{prints})
 		{
-			push @failed, "$at prints\n$printed" if told($printed) ne told($b->{prints});
+			next if told($printed) eq told($b->{prints});
+			push @failed, "$at prints\n$printed";
+			$b->{printed} = $printed;
 		}
 		elsif ($printed =~ /^(ERROR|FATAL|PANIC|psql:|invalid command)/m) { push @failed, "$at fails:\n$printed" }
 	}
 	is(join("\n", @failed), '', "$page: its blocks do what they say");
 	$ran{$page} = grep { $_->{kind} =~ /^(sql|sh)$/ } @run;
 
+	write_anew($page, grep { defined $_->{printed} } @run) if $ENV{PAGES};
 	if ($page eq 'docs/reference.md') { is_the_reference() }
 	$node->safe_psql('postgres', 'DROP DATABASE payroll WITH (FORCE)');
 	my @roles = split /\n/, $node->safe_psql('postgres', q{SELECT quote_ident(rolname) FROM pg_roles WHERE rolname !~ '^pg_' AND oid <> 10});
 	$node->safe_psql('postgres', join ';', map { "DROP ROLE $_" } @roles) if @roles;
+}
+
+# For script/docs: the page with what these blocks print now, in the folder that PAGES names.
+sub write_anew
+{
+	my ($page, @blocks) = @_;
+	return unless @blocks;
+	my @lines = split /\n/, slurp_file($page);
+	foreach my $b (reverse @blocks)
+	{
+		my @printed = grep { $_ ne '' && !/^\([1-9]\d* rows?\)$/ } map { s/\s+$//r } split /\n/, $b->{printed};
+		splice @lines, $b->{at}, scalar(split /\n/, $b->{prints}), @printed;
+	}
+	my $to = "$ENV{PAGES}/$page";
+	system_or_bail('mkdir', '-p', $to =~ s{/[^/]*$}{}r);
+	put_file($to, join('', map { "$_\n" } @lines));
+	return;
 }
 
 # What a list tells that is not there, or twice, and what is there that it does not tell.
