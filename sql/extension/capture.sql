@@ -1,8 +1,8 @@
 -- Capturing tables
 
 CREATE TABLE spine.watches (
-  kind       text   NOT NULL,
-  table_name text   NOT NULL,
+  kind       text   COLLATE "C" NOT NULL,
+  table_name text   COLLATE "C" NOT NULL,
   arguments  text[] NOT NULL,
   CONSTRAINT watches_pkey PRIMARY KEY (kind, table_name),
   CONSTRAINT watches_kind_check CHECK (kind IN ('capture', 'rule'))

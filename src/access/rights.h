@@ -109,4 +109,11 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "require_event", nobody},
 };
 
+// The privileges that a role may be granted on a relation, as aclexplode names them in lower case: what the functions give, and
+// INSERT on the events, which chains. Empty: none, or it is no relation.
+constexpr const char *grantable_privileges(const ExpectedRight &right) {
+  if (right.kind != ObjectKind::table || right.receivers == nobody) return "";
+  return std::string_view(right.name) == "events" ? "select insert" : "select";
+}
+
 }  // namespace spine

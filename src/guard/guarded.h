@@ -13,32 +13,6 @@ namespace spine {
 inline constexpr const char *plain_indexes_made[] = {"events_entity_id_sequence_idx", "events_timestamp_idx",
                                                      "daily_counts_day_idx", "daily_actor_counts_day_idx"};
 
-// What roles that are not the owner may be granted on the spine's relations. Functions may be executed, types and the
-// schema used. PUBLIC is granted nothing.
-struct Grantable {
-  const char *relation;
-  const char *privileges;  // as aclexplode names them, in lower case
-};
-inline constexpr Grantable grantable_relations[] = {
-    {"events", "select insert"},
-    {"event_types", "select insert update"},  // who registers types
-    {"verify_progress", "select"},
-    {"subscription_lag", "select"},
-    {"audit_log", "select"},
-    {"activity_feed", "select"},
-    {"counted_chains", "select"},
-    {"daily_counts", "select"},
-    {"daily_actor_counts", "select"},
-    {"uncounted_events", "select"},
-    {"events_by_day", "select"},
-    {"events_by_domain", "select"},
-    {"events_by_type", "select"},
-    {"events_by_severity", "select"},
-    {"events_by_actor", "select"},
-    {"verifications", "select"},
-    {"chain_status", "select"},
-};
-
 struct Guarded {
   Oid extension;
   Oid schema;

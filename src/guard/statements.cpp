@@ -1,6 +1,7 @@
 // Statements, by what they name: judged before they run, so that what an administrator lets through is recorded before
 // it is done. objects.cpp judges what they did, and what no statement here names.
 #include "guard/guard.h"
+#include "access/access.h"
 #include "guard/guarded.h"
 #include "guard/refusal.h"
 
@@ -239,8 +240,8 @@ bool are_among(List *privileges, const char *allowed) {
 bool may_be_granted(const Guarded &guarded, Oid relid, List *privileges) {
   const char *relation = get_rel_name(relid);
   if (relation == nullptr || !guarded.owns(RelationRelationId, relid)) return false;
-  for (const Grantable &grantable : grantable_relations)
-    if (strcmp(relation, grantable.relation) == 0) return are_among(privileges, grantable.privileges);
+  for (const ExpectedRight &right : expected_rights)
+    if (right.kind == ObjectKind::table && strcmp(relation, right.name) == 0) return are_among(privileges, grantable_privileges(right));
   return false;
 }
 

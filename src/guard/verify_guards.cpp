@@ -117,8 +117,8 @@ PGDLLEXPORT Datum spine_verify_guards(PG_FUNCTION_ARGS) {
              {ObjectIdGetDatum(schema), ObjectIdGetDatum(get_extension_oid("people_os_spine", true)),
               ObjectIdGetDatum(events), text_datum(how_preloaded()),
               text_array(plain_indexes_made, [](const char *name) { return name; }),
-              text_array(grantable_relations, [](const Grantable &g) { return g.relation; }),
-              text_array(grantable_relations, [](const Grantable &g) { return g.privileges; })}};
+              text_array(expected_rights, [](const ExpectedRight &r) { return r.kind == ObjectKind::table ? r.name : ""; }),
+              text_array(expected_rights, grantable_privileges)}};
   run.check_all(table_checks);
   if (sees_heads(schema, events)) run.check(heads_check);
   run.check_all(code_checks);
