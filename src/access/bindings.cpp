@@ -6,6 +6,7 @@
 #include "server/cached_table.h"
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/growing_array.h"
 #include "server/settings.h"
 #include "store/event_table.h"
 
@@ -55,11 +56,7 @@ struct Gathering {
       all = true;
       return;
     }
-    if (count == capacity) {
-      capacity = Max(16, 2 * capacity);
-      Size size = sizeof(Uuid) * static_cast<Size>(capacity);
-      list = static_cast<Uuid *>(list == nullptr ? palloc(size) : repalloc_huge(list, size));
-    }
+    make_room(CurrentMemoryContext, &list, count, &capacity);
     list[count++] = uuid_of(organization);
   }
 
@@ -132,21 +129,16 @@ void forget_lists(Rights *rights) {
 const Rights *rights_of(Oid role) {
   Rights *rights = &known[role % lengthof(known)];
   if (rights->valid && rights->role == role) return rights;
-  // What was read while something changed is read again: a few times at most, for where caches are discarded for the
-  // sake of testing it always has.
-  for (int i = 0; i < 4; i++) {
-    rights->valid = false;
+  rights->valid = false;
+  read_until_valid(changes, &rights->valid, [&] {
     forget_lists(rights);
-    uint64 at = changes;
     bindings_table = spine_table("role_bindings");
     events_table = spine_table("events");
     rights->role = role;
     rights->bound = rights->audits = false;
     rights->exempt = superuser_arg(role) || (OidIsValid(events_table) && compat_owns_table(events_table, role));
     if (!rights->exempt) read_bindings(role, rights);
-    rights->valid = changes == at;
-    if (rights->valid) break;
-  }
+  });
   return rights;
 }
 

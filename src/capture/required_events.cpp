@@ -9,6 +9,7 @@
 #include "capture/watches.h"
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/growing_array.h"
 #include "server/settings.h"
 #include "server/sql.h"
 #include "store/head.h"
@@ -73,24 +74,15 @@ Level *levels;  // those that have notes, outermost first
 int level_count, level_capacity;
 bool past_check;  // the commit under way has checked what was noted
 
-template <class T, class N>
-void make_room(T **list, N used, N *room) {
-  if (used < *room) return;
-  N more = *room == 0 ? 64 : 2 * *room;
-  Size size = sizeof(T) * static_cast<Size>(more);
-  *list = static_cast<T *>(*list == nullptr ? MemoryContextAlloc(memory, size) : repalloc_huge(*list, size));
-  *room = more;
-}
-
 void note(const Note &change) {
   SubTransactionId mine = GetCurrentSubTransactionId();
   if (level_count == 0 || levels[level_count - 1].subtransaction != mine) {
-    make_room(&levels, level_count, &level_capacity);
+    make_room(memory, &levels, level_count, &level_capacity);
     levels[level_count++] = {mine, count};
   } else if (count > 0 && notes[count - 1] == change) {
     return;
   }
-  make_room(&notes, count, &capacity);
+  make_room(memory, &notes, count, &capacity);
   notes[count++] = change;
   if (past_check) check_changes();
 }

@@ -3,6 +3,7 @@
 #include "server/errors.h"
 #include "server/json.h"
 #include "server/settings.h"
+#include "server/subtransaction.h"
 
 extern "C" {
 #include <access/detoast.h>
@@ -95,36 +96,15 @@ bool is_plain_json(std::string_view text) {
   return containers < 500;
 }
 
-// Runs it in a subtransaction. False: it raised an error, other than that of a cancel or of what the server lacks.
+// False: it raised an error, other than that of a cancel or of what the server lacks.
 template <class Work>
 bool survives(Work work) {
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  volatile bool done = false;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  {
-    work();
-    ReleaseCurrentSubTransaction();
-    done = true;
-  }
-  PG_CATCH();
-  {
-    // First of all, or an error that goes on would leave the session inside of it.
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(context);
-    ErrorData *error = CopyErrorData();
-    FlushErrorState();
-    int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-    if (category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
-        category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES))
-      ReThrowError(error);
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
-  return done;
+  auto is_of_the_value = [](const ErrorData &error) {
+    int category = ERRCODE_TO_CATEGORY(error.sqlerrcode);
+    return category != ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) &&
+           category != ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);
+  };
+  return catch_error(work, is_of_the_value) == nullptr;
 }
 
 JsonbValue json_written_here(const RowColumn &column, Datum datum) {
