@@ -126,7 +126,8 @@ CREATE FUNCTION spine.grant_emitter(role regrole, organizations uuid[] DEFAULT N
 COMMENT ON FUNCTION spine.grant_emitter(regrole, uuid[]) IS
   'Lets a role emit for these organizations and no other, or for all: grants what emitting takes, and replaces what an '
   'earlier call said. Runs with the caller''s rights. Raises 22004 for a null role or organization, 22023 for an empty '
-  'array, 42704 for a role that does not exist, 42501';
+  'array, 42704 for a role that does not exist, SP006 where a binding changes in a database without '
+  'people_os_spine.environment, 42501';
 
 CREATE FUNCTION spine.grant_reader(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -141,7 +142,8 @@ CREATE FUNCTION spine.grant_auditor(role regrole) RETURNS void
   AS 'MODULE_PATHNAME', 'spine_grant_auditor';
 COMMENT ON FUNCTION spine.grant_auditor(regrole) IS
   'Lets a role read and verify the events of all organizations, whatever people_os_spine.organization_id says, verify '
-  'the guards, refresh the counts and record verifications. Runs with the caller''s rights. Raises 22004 for a null role, 42704 for one that does not exist, 42501';
+  'the guards, refresh the counts and record verifications. Runs with the caller''s rights. Raises 22004 for a null role, '
+  '42704 for one that does not exist, SP006 as spine.grant_emitter does, 42501';
 
 CREATE FUNCTION spine.revoke_all(role regrole) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -54,6 +54,6 @@ CREATE FUNCTION spine.register_event_type(name text, description text, default_s
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'spine_register_event_type';
 COMMENT ON FUNCTION spine.register_event_type(text, text, spine.severity) IS
-  'Registers a type of events, or says anew what it is; built-in types too. Needs EXECUTE and no right on the table. Its owner '
-  'or a superuser takes a type off: DELETE FROM spine.event_types. Raises SP001 for what is no '
-  'event name, 22004 for a null description, 42501';
+  'Registers a type of events, or replaces the description and severity of one, built-in types included. Needs EXECUTE and '
+  'no right on the table. The table''s owner or a superuser takes a type off: DELETE FROM spine.event_types. Raises SP001 for a '
+  'text that is no event name, 22004 for a null description, 42501';

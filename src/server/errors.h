@@ -1,5 +1,5 @@
 // The errors of the spine. Each has its own SQLSTATE in class SP (implementation-defined by the SQL standard),
-// names the value at fault, and hints at what to do. README.md lists them.
+// names the value at fault, and hints at what to do. docs/reference.md lists them.
 #pragma once
 
 #include "server/pg.h"
