@@ -323,6 +323,7 @@ void judge_reassign(const Guarded &guarded, const ReassignOwnedStmt *statement) 
 // These rewrite what is there as it is, or say something of it that nothing runs by.
 bool is_harmless_statement(NodeTag kind) {
   switch (kind) {
+    case T_AlterExtensionStmt:  // UPDATE: each statement of its script is judged by itself
     case T_VacuumStmt:
     case T_ClusterStmt:
     case T_ReindexStmt:

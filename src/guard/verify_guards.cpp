@@ -75,11 +75,12 @@ bool sees_heads(Oid schema, Oid events) {
 
 // What is captured and what is held to the rule: a row for each that ended, or one that says that none did.
 void check_watches(const Run &run) {
-  bool is_there = OidIsValid(get_relname_relid("watches", get_namespace_oid("spine", true)));
+  Oid watches = get_relname_relid("watches", get_namespace_oid("spine", true));
+  bool is_there = OidIsValid(watches);
   uint64 broken = 0;
   if (is_there) {
     OwnersRights rights;  // who verifies the guards need not be who reads the table
-    rights.begin();
+    rights.begin_as_owner_of(watches);
     SPI_execute_snapshot(SPI_prepare(broken_watches, 0, nullptr), nullptr, nullptr, run.now, InvalidSnapshot, true, false, 0);
     broken = SPI_processed;
     rights.end();

@@ -83,7 +83,7 @@ my $at = 'SET people_os_spine.chain_at = commit; BEGIN;';
 is_allowed($node, 'postgres', "$at SELECT emit('kept', 11); SET TRANSACTION READ ONLY; COMMIT", 'a transaction that becomes read-only');
 is(actions(11), 'kept', 'stores what it emitted before');
 $node->safe_psql('postgres', q{
-  CREATE ROLE passing; GRANT USAGE ON SCHEMA spine TO passing; GRANT EXECUTE ON FUNCTION spine.emit_event TO passing;
+  CREATE ROLE passing; SELECT spine.grant_emitter('passing');
 });
 is_allowed($node, 'postgres', "$at SET LOCAL ROLE passing; SELECT emit('kept', 12); RESET ROLE; DROP OWNED BY passing; DROP ROLE passing; COMMIT", 'the role that emitted is dropped before the commit');
 is(actions(12), 'kept', 'and what it emitted is stored');

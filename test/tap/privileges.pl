@@ -301,7 +301,7 @@ foreach my $where ('', 'in a schema that somebody may use, ')
 	is($bindings->('payroll'), 1, 'a dropped role leaves its binding');
 	is_refused($node, 'opened', $emit, '42501', 'its name comes again: nothing is inherited', role => 'payroll');
 	# The number comes again after four billion others, or by hand.
-	$node->safe_psql('opened', "SET allow_system_table_mods = on; DROP OWNED BY payroll; DROP ROLE payroll; CREATE ROLE other LOGIN;
+	$node->safe_psql('opened', UNGUARD . "SET allow_system_table_mods = on; DROP OWNED BY payroll; DROP ROLE payroll; CREATE ROLE other LOGIN;
 		UPDATE pg_authid SET oid = (SELECT role::oid FROM spine.role_bindings WHERE role_name = 'payroll') WHERE rolname = 'other';
 		GRANT USAGE ON SCHEMA spine TO other; GRANT EXECUTE ON FUNCTION spine.emit_event TO other");
 	is($node->safe_psql('opened', "SELECT role FROM spine.role_bindings WHERE role_name = 'payroll'"), 'other', 'its number comes again');
