@@ -12,6 +12,8 @@ struct Settings {
   Uuid organization_id;
   bool has_actor_id;
   Uuid actor_id;
+  bool has_correlation_id;
+  Uuid correlation_id;
   int actor_type;          // a label: actor_type_labels[actor_type]
   int environment;         // a label, or 0: none
   int max_payload_size;    // bytes of the canonical form

@@ -12,7 +12,9 @@ std::string_view event_name_or_error(Datum name, bool is_null, EventName *parts)
 // The columns that only the spine gives.
 inline constexpr uint32_t given_columns = bit(Column::id) | bit(Column::timestamp) | bit(Column::sequence) |
                                           bit(Column::transaction_id) | bit(Column::recorded_by) |
-                                          bit(Column::previous_hash) | bit(Column::event_hash);
+                                          bit(Column::previous_hash) | bit(Column::event_hash) |
+                                          bit(Column::payload_salt) | bit(Column::payload_hash) |
+                                          bit(Column::personal_salt) | bit(Column::personal_hash);
 
 // Raises SP012 where the caller set one of them.
 void refuse_given_columns(const EventValues &values);
@@ -22,17 +24,14 @@ void resolve_organization(EventValues *values);
 
 // Checks everything that the caller gave, and fills in what he left to the settings, so that a bad event is
 // refused before it waits for anybody. emitted: the event as it passed this before, or null: whether its type is
-// registered and the current role may emit for its organization is not asked again. *payload: its canonical form, until
-// the Hasher's next. Raises SP001 to SP012, SP025, 42501.
-void check_event(const EventTable *table, EventValues *values, const EventValues *emitted, std::string_view *payload);
+// registered and the current role may emit for its organization is not asked again. Each part gets a salt and is hashed.
+// Raises SP001 to SP012, SP025, SP033, 42501.
+void check_event(const EventTable *table, EventValues *values, const EventValues *emitted);
 
 // Gives a checked event what it has from the moment when it is emitted: id, recorded_by, transaction_id.
 // Raises SP016.
 void stamp_event(EventValues *values);
-inline constexpr Column stamps[] = {Column::id, Column::recorded_by, Column::transaction_id};
-
-// The canonical form of a payload that was checked before.
-std::string_view checked_payload(const EventValues &values);
+inline constexpr Column stamps[] = {Column::id, Column::recorded_by, Column::transaction_id, Column::payload_salt, Column::personal_salt};
 
 // Waits until this transaction alone may extend the organization's chain, and holds that to its end, or to
 // the rollback of the current savepoint.
@@ -43,7 +42,7 @@ void lock_chain(Oid root, const Uuid &organization);
 void lock_chains(Oid root, Uuid *organizations, int count);
 
 // Locks the chain and gives a stamped event its sequence, timestamp and hashes. Raises SP017.
-void chain_event(Relation relation, const EventTable *table, EventValues *values, std::string_view payload);
+void chain_event(Relation relation, const EventTable *table, EventValues *values);
 
 // After an event was chained: the next one of this transaction need not look its predecessor up. is_stored: its row
 // is; else that will be looked at first, for a trigger does not learn whether its row was stored.

@@ -29,7 +29,7 @@ bool is_called_by_client() {
 
 extern "C" {
 
-// All three, whatever is given: behind a pooler the session's own are another client's.
+// All four, whatever is given: behind a pooler the session's own are another client's.
 PG_FUNCTION_INFO_V1(spine_set_context);
 PGDLLEXPORT Datum spine_set_context(PG_FUNCTION_ARGS) {
   WarnNoTransactionBlock(is_called_by_client(), "spine.set_context()");
@@ -37,6 +37,7 @@ PGDLLEXPORT Datum spine_set_context(PG_FUNCTION_ARGS) {
   set_for_transaction("people_os_spine.organization_id", uuid_argument(fcinfo, 0));
   set_for_transaction("people_os_spine.actor_id", uuid_argument(fcinfo, 1));
   set_for_transaction("people_os_spine.actor_type", actor_type == nullptr ? "?" : actor_type);
+  set_for_transaction("people_os_spine.correlation_id", uuid_argument(fcinfo, 3));
   PG_RETURN_VOID();
 }
 

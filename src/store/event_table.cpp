@@ -51,7 +51,8 @@ CachedLabel *recent_labels[16];  // by value too: what a hash table would find a
 // The type of each column; for the enums, its name in schema spine.
 constexpr Oid column_types[column_count] = {
     UUIDOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, UUIDOID, InvalidOid, UUIDOID,
-    InvalidOid, TIMESTAMPTZOID, InvalidOid, JSONBOID, INT8OID, XID8OID, TEXTOID, BYTEAOID, BYTEAOID};
+    InvalidOid, TIMESTAMPTZOID, InvalidOid, JSONBOID, INT8OID, XID8OID, TEXTOID, BYTEAOID, BYTEAOID,
+    BYTEAOID, BYTEAOID, JSONBOID, BYTEAOID, BYTEAOID, TIMESTAMPTZOID, UUIDOID, UUIDOID};
 
 int enum_index(Column column) {
   switch (column) {
@@ -91,7 +92,7 @@ void check_column(Relation relation, const EventTable *table, int c, Form_pg_att
     bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
 }
 
-// A B-tree on that column and the sequence, both ascending, of all rows.
+// A B-tree that begins with that column and the sequence, both ascending, of all rows.
 Oid find_index(Relation relation, const EventTable *table, Column first, bool must_be_unique) {
   Oid found = InvalidOid;
   List *indexes = RelationGetIndexList(relation);
@@ -100,7 +101,7 @@ Oid find_index(Relation relation, const EventTable *table, Column first, bool mu
     Oid oid = lfirst_oid(cell);
     Relation index = index_open(oid, AccessShareLock);
     Form_pg_index form = index->rd_index;
-    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts == 2 &&
+    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts >= 2 &&
         index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == table->attnum[static_cast<int>(first)] &&
         form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[0] == 0 &&
         index->rd_indoption[1] == 0 && RelationGetIndexPredicate(index) == NIL)
@@ -357,6 +358,7 @@ void event_of_values(const EventValues &values, Event *event) {
                           errhint("The labels are those that psql lists with \\dT+ spine.*.")));
         continue;
       case Column::timestamp:
+      case Column::occurred_at:
       case Column::sequence:
       case Column::transaction_id:
         number = DatumGetInt64(datum);
@@ -366,6 +368,8 @@ void event_of_values(const EventValues &values, Event *event) {
       case Column::entity_id:
       case Column::actor_id:
       case Column::organization_id:
+      case Column::correlation_id:
+      case Column::causation_id:
         p = DatumGetUUIDP(datum);
         break;
       default:

@@ -19,7 +19,7 @@ struct EventTable {
   bool valid;
   uint64 version;            // differs after each change of the relation, or of any function
   Oid root;                  // the top of its partition tree: what a chain and its lock belong to
-  Oid sequence_index;        // unique (organization_id, sequence), or InvalidOid
+  Oid sequence_index;        // unique (organization_id, sequence, …), or InvalidOid
   Oid entity_index;          // (entity_id, sequence), or InvalidOid
   AttrNumber attnum[column_count];
   Oid enum_type[3];          // of actor_type, environment, severity
@@ -51,6 +51,10 @@ struct EventValues {
   void clear() {
     for (bool &is_null : null) is_null = true;
   }
+  // The hashes of the parts of an event that was checked, so that it is chained without reading them again.
+  Hash payload_hash;
+  Hash personal_hash;
+
   bool has(Column column) const { return !null[static_cast<int>(column)]; }
   Datum get(Column column) const { return value[static_cast<int>(column)]; }
   void set(Column column, Datum datum) {

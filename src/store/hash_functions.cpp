@@ -23,8 +23,11 @@ std::string_view canonical(Bytes stored, const char *what) {
   return json;
 }
 
-std::string_view payload_of(const Event &event) {
-  return event.has(Column::payload) ? canonical(event.payload, "payload") : std::string_view();
+PartHashes parts_of(const Event &event) {
+  PartHashes parts;
+  Status status = hasher().hash_parts(event, &parts);
+  if (status != Status::ok) report(status, "a part of the event");
+  return parts;
 }
 
 }  // namespace
@@ -42,7 +45,7 @@ PGDLLEXPORT Datum spine_canonical_event(PG_FUNCTION_ARGS) {
   Event event;
   event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &values, &event);
   std::string_view document;
-  Status status = hasher().document(event, payload_of(event), &document);
+  Status status = hasher().document(event, parts_of(event), &document);
   if (status != Status::ok) report(status, "event");
   if (document.size() > MaxAllocSize - VARHDRSZ - 1)
     ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the canonical form of the event exceeds 1 GB"),
@@ -56,7 +59,7 @@ PGDLLEXPORT Datum spine_event_digest(PG_FUNCTION_ARGS) {
   Event event;
   event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &values, &event);
   Hash hash;
-  Status status = hasher().digest(event, payload_of(event), &hash);
+  Status status = hasher().digest(event, parts_of(event), &hash);
   if (status != Status::ok) report(status, "event");
   return bytea_datum({hash.data(), hash.size()});
 }
