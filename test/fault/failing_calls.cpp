@@ -3,7 +3,7 @@
 // SET failing.call = 'serial/n': the n-th from then on. Where that happens the server's log names the call.
 //
 // The setting is nobody's, so the server passes it on to parallel workers, which then count for themselves.
-#include "pg/compat.h"
+#include "server/compat.h"
 
 #include <new>
 
