@@ -71,14 +71,16 @@ WITH spine AS (
          'Somebody altered the catalogs or the table: verify the chains, compare with a backup.'
     FROM spine
   UNION ALL
-  SELECT 41, 'columns', '18, none of them nullable', coalesce(string_agg(w.name || ' ' || coalesce(format_type(a.atttypid, a.atttypmod), 'missing') || CASE WHEN a.attnotnull THEN '' ELSE ' nullable' END, ', ' ORDER BY w.name)
-           FILTER (WHERE a.attname IS NULL OR NOT a.attnotnull OR format_type(a.atttypid, a.atttypmod) <> w.type OR a.attgenerated <> '' OR a.attidentity <> ''), '18, none of them nullable'),
-         coalesce(bool_and(a.attnotnull AND format_type(a.atttypid, a.atttypmod) = w.type AND a.attgenerated = '' AND a.attidentity = ''), false),
+  SELECT 41, 'columns', '26, as they were made', coalesce(string_agg(w.name || ' ' || coalesce(format_type(a.atttypid, a.atttypmod), 'missing') || CASE WHEN a.attnotnull THEN '' ELSE ' nullable' END, ', ' ORDER BY w.name)
+           FILTER (WHERE a.attname IS NULL OR a.attnotnull <> w.is_always_there OR format_type(a.atttypid, a.atttypmod) <> w.type OR a.attgenerated <> '' OR a.attidentity <> ''), '26, as they were made'),
+         coalesce(bool_and(a.attnotnull = w.is_always_there AND format_type(a.atttypid, a.atttypmod) = w.type AND a.attgenerated = '' AND a.attidentity = ''), false),
          'Somebody altered the catalogs or the table: verify the chains, compare with a backup.'
     FROM (VALUES ('id', 'uuid'), ('event_type', 'text'), ('domain', 'text'), ('entity_type', 'text'), ('entity_id', 'uuid'), ('action', 'text'), ('actor_id', 'uuid'),
                  ('actor_type', 'spine.actor_type'), ('organization_id', 'uuid'), ('environment', 'spine.environment'), ('timestamp', 'timestamp with time zone'),
                  ('severity', 'spine.severity'), ('payload', 'jsonb'), ('sequence', 'bigint'), ('transaction_id', 'xid8'), ('recorded_by', 'text'),
-                 ('previous_hash', 'bytea'), ('event_hash', 'bytea')) w (name, type)
+                 ('previous_hash', 'bytea'), ('event_hash', 'bytea'), ('payload_salt', 'bytea'), ('payload_hash', 'bytea'), ('personal', 'jsonb'),
+                 ('personal_salt', 'bytea'), ('personal_hash', 'bytea'), ('occurred_at', 'timestamp with time zone'), ('correlation_id', 'uuid'), ('causation_id', 'uuid')) c (name, type)
+   CROSS JOIN LATERAL (SELECT c.name, c.type, c.name !~ '^(payload|personal|occurred|correlation|causation)' AS is_always_there) w
     LEFT JOIN (SELECT a.* FROM spine JOIN pg_attribute a ON a.attrelid = events AND a.attnum > 0 AND NOT a.attisdropped) a ON a.attname = w.name
   UNION ALL
   SELECT 42, 'labels', 'those of the contract', coalesce(string_agg(w.name || ' (' || coalesce(l.labels, '') || ')', ', ' ORDER BY w.name) FILTER (WHERE l.labels IS DISTINCT FROM w.labels), 'those of the contract'),
@@ -87,10 +89,10 @@ WITH spine AS (
     LEFT JOIN (SELECT t.typname, string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) AS labels
                  FROM spine JOIN pg_type t ON t.typnamespace = schema JOIN pg_enum e ON e.enumtypid = t.oid GROUP BY 1) l ON l.typname = w.name
   UNION ALL
-  SELECT 43, 'constraints', 'seven, in force', coalesce(string_agg(w.name || CASE WHEN k.conname IS NULL THEN ' missing' WHEN NOT k.convalidated THEN ' not valid' WHEN k.condeferrable THEN ' deferrable'
-           WHEN k.contype <> 'c' AND NOT (i.indisvalid AND i.indisready AND i.indislive AND i.indisunique) THEN ' with an invalid index' ELSE ' another' END, ', ' ORDER BY w.name) FILTER (WHERE NOT o.ok), 'seven, in force'),
+  SELECT 43, 'constraints', 'nine, in force', coalesce(string_agg(w.name || CASE WHEN k.conname IS NULL THEN ' missing' WHEN NOT k.convalidated THEN ' not valid' WHEN k.condeferrable THEN ' deferrable'
+           WHEN k.contype <> 'c' AND NOT (i.indisvalid AND i.indisready AND i.indislive AND i.indisunique) THEN ' with an invalid index' ELSE ' another' END, ', ' ORDER BY w.name) FILTER (WHERE NOT o.ok), 'nine, in force'),
          bool_and(o.ok), 'Verify the chains, then add the constraint as the install script does, under people_os_spine.unguard.'
-    FROM (VALUES ('events_pkey', 'PRIMARY KEY (id)'), ('events_organization_id_sequence_key', 'UNIQUE (organization_id, sequence)'),
+    FROM (VALUES ('events_pkey', 'PRIMARY KEY (organization_id, sequence, "timestamp")'), ('events_payload_check', NULL), ('events_personal_check', NULL), ('events_occurred_at_check', NULL),
                  ('events_event_type_check', 'CHECK ((event_type = ((((domain || ''.''::text) || entity_type) || ''.''::text) || action)))'), ('events_timestamp_check', NULL),
                  ('events_sequence_check', 'CHECK ((sequence >= 1))'), ('events_previous_hash_check', 'CHECK ((octet_length(previous_hash) = 32))'),
                  ('events_event_hash_check', 'CHECK ((octet_length(event_hash) = 32))')) w (name, definition)
