@@ -17,7 +17,6 @@ extern "C" {
 #include <access/htup_details.h>
 #include <access/relation.h>
 #include <access/table.h>
-#include <access/tableam.h>
 #include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_trigger.h>

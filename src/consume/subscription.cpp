@@ -46,7 +46,7 @@ Datum field(uint64 row, int column) {
   Datum value = field(row, column, &null);
   if (null)
     ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE),
-                    errmsg("a row of a subscription's has no %s", SPI_fname(SPI_tuptable->tupdesc, column)),
+                    errmsg("a row of the tables of subscriptions has no %s", SPI_fname(SPI_tuptable->tupdesc, column)),
                     errhint("Look for the NULL in the tables spine.subscription*, whose columns are NOT NULL as CREATE EXTENSION makes them.")));
   return value;
 }

@@ -18,10 +18,7 @@
 
 extern "C" {
 #include <access/detoast.h>
-#include <access/genam.h>
 #include <access/htup_details.h>
-#include <access/table.h>
-#include <access/tableam.h>
 #include <access/xact.h>
 #include <catalog/pg_inherits.h>
 #include <commands/dbcommands.h>

@@ -1,33 +1,24 @@
 #include "store/event_table.h"
 
 #include "server/cached_table.h"
-#include "server/compat.h"
 #include "server/errors.h"
 #include "store/stored_value.h"
 
 extern "C" {
-#include <access/detoast.h>
 #include <access/genam.h>
-#include <access/heaptoast.h>
 #include <access/htup_details.h>
 #include <access/relation.h>
-#include <access/table.h>
-#include <access/tableam.h>
-#include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_am_d.h>
 #include <catalog/partition.h>
 #include <catalog/pg_enum.h>
 #include <catalog/pg_inherits.h>
 #include <catalog/pg_type.h>
-#include <miscadmin.h>
 #include <storage/bufmgr.h>
-#include <utils/fmgroids.h>
 #include <utils/hsearch.h>
 #include <utils/inval.h>
 #include <utils/lsyscache.h>
 #include <utils/memutils.h>
-#include <utils/resowner.h>
 #include <utils/syscache.h>
 #include <utils/timestamp.h>
 #include <utils/xid8.h>

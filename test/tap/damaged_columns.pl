@@ -76,6 +76,29 @@ foreach my $view (@views, 'refresh_dashboards')
 	my $sql = $view eq 'refresh_dashboards' ? 'SELECT spine.refresh_dashboards()' : "SELECT count(md5(v::text)) FROM spine.$view v";
 	like(sqlstate($node, 'postgres', "BEGIN; $sql; ROLLBACK"), qr/^(|SP045|23502)$/, $view);
 }
+# The subscriptions' own rows.
+my $o = org(1000);
+$node->safe_psql('postgres', "SELECT spine.emit_event('hcm.employee.created', entity_id => '$o', actor_id => '$o', organization_id => '$o'); SELECT spine.create_subscription('own', '{$o}')");
+my %columns = (
+	subscriptions          => [qw(owner redeliver_after created_at)],
+	subscription_positions => [qw(organization_id sequence)],
+	subscription_batches   => [qw(organizations first_sequences last_sequences events taken_by taken_at delivery)]);
+foreach my $table (sort keys %columns)
+{
+	foreach my $column (@{ $columns{$table} })
+	{
+		my ($key) = $table eq 'subscriptions' ? 'name' : 'subscription';
+		my $drop = $column eq 'organization_id' ? "DROP CONSTRAINT ${table}_pkey, ALTER $column DROP NOT NULL" : "ALTER $column DROP NOT NULL";
+		foreach my $call ("spine.next_batch('own')", 'spine.read_subscriptions()', "spine.acknowledge('own', (SELECT min(batch) FROM spine.subscription_batches))")
+		{
+			next if $column eq 'organization_id' && $call !~ /acknowledge/;    # without its index nobody reads it
+			my $state = sqlstate($node, 'postgres', UNGUARD . "BEGIN; SELECT count(*) FROM spine.next_batch('own'); UPDATE spine.subscription_batches SET taken_at = taken_at - interval '1 day'; ALTER TABLE spine.$table $drop; UPDATE spine.$table SET $column = NULL WHERE $key = 'own'; SELECT count(*) FROM $call; ROLLBACK");
+			like($state, qr/^(|SP046|SP030)$/, "$call: $table.$column");
+			is($state, 'SP046', "$call: $table.$column says so")
+			  if ($call =~ /next_batch/ && $column =~ /owner|_sequences/) || ($call =~ /read/ && $column =~ /^(redeliver_after|sequence)$/);
+		}
+	}
+}
 alive($node, $pid, 'the server still runs');
 note join "\n", map { "$_: $seen{$_}" } sort keys %seen;
 done_testing;
