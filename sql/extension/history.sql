@@ -14,14 +14,14 @@ COMMENT ON FUNCTION spine.replay(regprocedure, uuid, bigint, bigint, bigint) IS
   'at most; the next call goes on behind the last. Reads in batches, as spine.read_events does, and says by NOTICE how '
   'far it is (people_os_spine.progress_interval). An error of the handler ends it, and the CONTEXT names the event. Warns '
   'of missing events. Raises SP005 for a null organization, SP019 for a range that is none, SP032 for what is no such '
-  'function, 42501';
+  'function, SP045 for a damaged event, 42501';
 
 CREATE FUNCTION spine.entity_history(entity_type text, entity_id uuid) RETURNS SETOF spine.events
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_entity_history';
 COMMENT ON FUNCTION spine.entity_history(text, uuid) IS
   'The events about an entity, by organization and sequence, in the organizations that the caller may read. Sees and waits '
   'as spine.read_events does. Needs SELECT on spine.events. Raises SP018 where the index on (entity_id, sequence) is '
-  'missing, 42501';
+  'missing, SP045 for an event that is damaged, or does not say whose it is, 42501';
 
 CREATE FUNCTION spine.entity_as_of(entity_type text, entity_id uuid, moment timestamptz) RETURNS jsonb
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_entity_as_of';

@@ -7,4 +7,16 @@ COMMENT ON FUNCTION spine.read_events(uuid, bigint, bigint) IS
   'The events of an organization after a sequence, in order and without a gap, at most max_events: call it again with the '
   'last sequence that you have. Sees what is committed now, whatever the transaction''s snapshot, and waits until that is '
   'durable. Needs SELECT on spine.events; there are none of an organization that the role may not read. Raises SP019 for '
-  'a negative max_events, 42501';
+  'a negative max_events, SP045 for a damaged event, 42501';
+
+CREATE FUNCTION spine.read_chain_heads() RETURNS TABLE (
+  organization_id uuid,
+  sequence        bigint,
+  event_hash      bytea,
+  "timestamp"     timestamptz
+)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_read_chain_heads';
+COMMENT ON FUNCTION spine.read_chain_heads() IS
+  'The last event of each chain that the caller may read, by as many index lookups as there are chains. Sees and waits as '
+  'spine.read_events does. Needs SELECT on spine.events. Raises SP018 where the index on (organization_id, sequence) is '
+  'missing, SP045 for a damaged event, 42501';

@@ -109,8 +109,8 @@ COMMENT ON FUNCTION spine.next_batch(text, integer) IS
   'The next events of a subscription, of organizations that the role may read: in order within each, all under one batch '
   'number. No row: there is nothing to do. A batch that was not acknowledged in time comes first, whole, with delivery 2 or '
   'more. What another consumer''s open transaction was given in an organization, and what follows there, waits for its end. '
-  'SELECT batch, (event).* FROM … gives columns. Raises SP029 for an unknown name, SP031 for max_events below 1, 42501 '
-  'for a role that is no member of the owner or may not read spine.events, 25006, and 40001 in REPEATABLE READ and SERIALIZABLE';
+  'SELECT batch, (event).* FROM … gives columns. Raises SP029 for an unknown name, SP031 for max_events below 1, SP045 for a '
+  'damaged event, SP046 for a damaged row of the subscription''s own, 42501 for a role that is no member of the owner or may not read spine.events, 25006, and 40001 in REPEATABLE READ and SERIALIZABLE';
 
 CREATE FUNCTION spine.acknowledge(name text, batch bigint) RETURNS bigint
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_acknowledge';

@@ -40,8 +40,9 @@ CREATE FUNCTION spine.find_chain_faults(
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_find_chain_faults';
 COMMENT ON FUNCTION spine.find_chain_faults(uuid, bigint, bigint) IS
   'Every fault that verify_chain counts, by organization and sequence: content_altered, link_broken, event_missing (one '
-  'row a gap), event_duplicated, order_violated, malformed. expected and found are the hashes that differ. Needs and '
-  'raises what verify_chain does';
+  'row a gap), event_duplicated, order_violated, malformed, unreadable (a block or a row that the server cannot read; one of '
+  'nobody''s chain is told to roles that see all events). expected and found are the hashes that differ. Needs and raises what '
+  'verify_chain does';
 
 CREATE FUNCTION spine.read_verify_progress() RETURNS TABLE (
   pid               integer,
@@ -81,3 +82,46 @@ COMMENT ON COLUMN spine.verify_progress.events_done IS 'How many events were in 
 COMMENT ON COLUMN spine.verify_progress.share IS 'blocks_done of blocks_total: 0 to 1';
 COMMENT ON COLUMN spine.verify_progress.events_per_second IS 'Since the start; NULL where events_done is';
 COMMENT ON COLUMN spine.verify_progress.seconds_left IS 'At that pace; NULL where nothing is read yet';
+
+CREATE TABLE spine.verifications (
+  organization_id uuid        NOT NULL,
+  verified_at     timestamptz NOT NULL,
+  verified_by     text        NOT NULL,
+  intact          boolean     NOT NULL,
+  last_sequence   bigint,
+  head_hash       bytea,
+  faults          bigint      NOT NULL,
+  CONSTRAINT verifications_pkey PRIMARY KEY (organization_id)
+);
+COMMENT ON TABLE spine.verifications IS 'The last verification of each chain, written by spine.record_verification';
+COMMENT ON COLUMN spine.verifications.organization_id IS 'Whose chain';
+COMMENT ON COLUMN spine.verifications.verified_at IS 'When its verification had ended';
+COMMENT ON COLUMN spine.verifications.verified_by IS 'The user who was logged in';
+COMMENT ON COLUMN spine.verifications.intact IS 'Whether there was no fault';
+COMMENT ON COLUMN spine.verifications.last_sequence IS 'The last event that was verified; NULL: none could be';
+COMMENT ON COLUMN spine.verifications.head_hash IS 'The hash of that event';
+COMMENT ON COLUMN spine.verifications.faults IS 'How many faults there were: spine.find_chain_faults lists them';
+COMMENT ON CONSTRAINT verifications_pkey ON spine.verifications IS 'The last one counts';
+COMMENT ON INDEX spine.verifications_pkey IS 'Finds the verification of a chain';
+
+ALTER TABLE spine.verifications ENABLE ROW LEVEL SECURITY;
+CREATE POLICY read_given ON spine.verifications FOR SELECT USING (spine.may_read(organization_id));
+COMMENT ON POLICY read_given ON spine.verifications IS 'As of spine.events';
+SELECT pg_catalog.pg_extension_config_dump('spine.verifications', '');
+
+CREATE FUNCTION spine.record_verification(organization_id uuid DEFAULT NULL) RETURNS TABLE (
+  organization_id      uuid,
+  intact               boolean,
+  events               bigint,
+  first_sequence       bigint,
+  last_sequence        bigint,
+  head_hash            bytea,
+  faults               bigint,
+  first_fault_sequence bigint,
+  first_fault          text
+)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_record_verification';
+COMMENT ON FUNCTION spine.record_verification(uuid) IS
+  'Calls spine.verify_chain, notes in spine.verifications what it said of each chain, and returns that. Rows that cannot say '
+  'whose they are, and a chain without events, are not noted. Needs what verify_chain needs, EXECUTE on it, and no right '
+  'to the table. Raises what verify_chain does, 25006 on a standby or in a read-only transaction';

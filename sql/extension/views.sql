@@ -1,17 +1,5 @@
 -- Views
 
-CREATE FUNCTION spine.read_chain_heads() RETURNS TABLE (
-  organization_id uuid,
-  sequence        bigint,
-  event_hash      bytea,
-  "timestamp"     timestamptz
-)
-  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_read_chain_heads';
-COMMENT ON FUNCTION spine.read_chain_heads() IS
-  'The last event of each chain that the caller may read, by as many index lookups as there are chains. Sees and waits as '
-  'spine.read_events does. Needs SELECT on spine.events. Raises SP018 where the index on (organization_id, sequence) is '
-  'missing, 42501';
-
 CREATE VIEW spine.audit_log WITH (security_invoker = true) AS
   SELECT "timestamp" AS moment, organization_id, actor_type, actor_id, action, domain, entity_type, entity_id, severity,
          event_type, payload, environment, recorded_by, sequence, id AS event_id
@@ -105,27 +93,6 @@ COMMENT ON CONSTRAINT daily_actor_counts_pkey ON spine.daily_actor_counts IS 'No
 COMMENT ON INDEX spine.daily_actor_counts_pkey IS 'Finds the counts of an organization';
 COMMENT ON INDEX spine.daily_actor_counts_day_idx IS 'Finds the counts of a span of days';
 
-CREATE TABLE spine.verifications (
-  organization_id uuid        NOT NULL,
-  verified_at     timestamptz NOT NULL,
-  verified_by     text        NOT NULL,
-  intact          boolean     NOT NULL,
-  last_sequence   bigint,
-  head_hash       bytea,
-  faults          bigint      NOT NULL,
-  CONSTRAINT verifications_pkey PRIMARY KEY (organization_id)
-);
-COMMENT ON TABLE spine.verifications IS 'The last verification of each chain, written by spine.record_verification';
-COMMENT ON COLUMN spine.verifications.organization_id IS 'Whose chain';
-COMMENT ON COLUMN spine.verifications.verified_at IS 'When its verification had ended';
-COMMENT ON COLUMN spine.verifications.verified_by IS 'The user who was logged in';
-COMMENT ON COLUMN spine.verifications.intact IS 'Whether there was no fault';
-COMMENT ON COLUMN spine.verifications.last_sequence IS 'The last event that was verified; NULL: none could be';
-COMMENT ON COLUMN spine.verifications.head_hash IS 'The hash of that event';
-COMMENT ON COLUMN spine.verifications.faults IS 'How many faults there were: spine.find_chain_faults lists them';
-COMMENT ON CONSTRAINT verifications_pkey ON spine.verifications IS 'The last one counts';
-COMMENT ON INDEX spine.verifications_pkey IS 'Finds the verification of a chain';
-
 ALTER TABLE spine.counted_chains ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.counted_chains FOR SELECT USING (spine.may_read(organization_id));
 COMMENT ON POLICY read_given ON spine.counted_chains IS 'As of spine.events';
@@ -140,11 +107,6 @@ ALTER TABLE spine.daily_actor_counts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.daily_actor_counts FOR SELECT USING (spine.may_read(organization_id));
 COMMENT ON POLICY read_given ON spine.daily_actor_counts IS 'As of spine.events';
 SELECT pg_catalog.pg_extension_config_dump('spine.daily_actor_counts', '');
-
-ALTER TABLE spine.verifications ENABLE ROW LEVEL SECURITY;
-CREATE POLICY read_given ON spine.verifications FOR SELECT USING (spine.may_read(organization_id));
-COMMENT ON POLICY read_given ON spine.verifications IS 'As of spine.events';
-SELECT pg_catalog.pg_extension_config_dump('spine.verifications', '');
 
 -- An event is looked for between what is counted and the head, so that the planner expects few, and by OFFSET 0 chain by
 -- chain: it shall not read the whole table.
@@ -239,23 +201,6 @@ COMMENT ON COLUMN spine.events_by_actor.day IS 'On which they were chained, in U
 COMMENT ON COLUMN spine.events_by_actor.actor_type IS 'What kind of actor acted';
 COMMENT ON COLUMN spine.events_by_actor.actor_id IS 'Who acted';
 COMMENT ON COLUMN spine.events_by_actor.events IS 'How many there are';
-
-CREATE FUNCTION spine.record_verification(organization_id uuid DEFAULT NULL) RETURNS TABLE (
-  organization_id      uuid,
-  intact               boolean,
-  events               bigint,
-  first_sequence       bigint,
-  last_sequence        bigint,
-  head_hash            bytea,
-  faults               bigint,
-  first_fault_sequence bigint,
-  first_fault          text
-)
-  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_record_verification';
-COMMENT ON FUNCTION spine.record_verification(uuid) IS
-  'Calls spine.verify_chain, notes in spine.verifications what it said of each chain, and returns that. Rows that cannot say '
-  'whose they are, and a chain without events, are not noted. Needs what verify_chain needs, EXECUTE on it, and no right '
-  'to the table. Raises what verify_chain does, 25006 on a standby or in a read-only transaction';
 
 CREATE VIEW spine.chain_status WITH (security_invoker = true) AS
   SELECT coalesce(h.organization_id, v.organization_id) AS organization_id, coalesce(h.sequence, 0) AS events, h.event_hash AS head_hash,

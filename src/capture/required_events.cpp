@@ -11,12 +11,12 @@
 #include "server/sql.h"
 #include "store/chain.h"
 #include "store/entity_uuid.h"
+#include "store/event_scan.h"
 
 extern "C" {
 #include <access/htup_details.h>
 #include <access/relation.h>
 #include <access/table.h>
-#include <access/tableam.h>
 #include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_trigger.h>
@@ -263,39 +263,34 @@ bool is_changed(const TriggerData *data, const Definition *definition) {
                   errhint("Emit one in the same transaction, with spine.emit_event().")));
 }
 
-// Whether an event of this very transaction fits. Those of a savepoint that was rolled back are not there any more.
-bool fits(Relation relation, const EventTable *table, const TupleTableSlot *slot, HeapTuple row, const Note &change) {
-  if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)) || !lies_in_its_page(slot, row)) return false;
+// Whether it is an event of this very transaction and fits. Those of a savepoint that was rolled back are not there any more.
+bool fits(const EventScan &scan, const Note &change) {
   const Requirement *asked = static_cast<Requirement *>(list_nth(requirements, static_cast<int>(change.requirement)));
   constexpr uint32 needed = bit(Column::organization_id) | bit(Column::domain) | bit(Column::entity_type);
-  Event event;
-  const char *why;
-  if (!event_of_tuple(relation, table, row->t_data, row->t_len, needed, &event, &why)) return false;
+  const Event &event = scan.event();
+  if (scan.why() != nullptr || !scan.is_own() || (event.present & needed) != needed) return false;
   return (!change.has_organization || event.organization_id == change.organization) &&
          (*asked->domain == '\0' || (event.domain == asked->domain && event.entity_type == asked->entity_type));
 }
 
 // The newest event that fits, from one sequence of its chain to another.
-bool find_event(Relation relation, const EventTable *table, IndexScanDesc scan, TupleTableSlot *slot, const Note &change, int64 from, int64 to) {
+bool find_event(EventScan *scan, const Note &change, int64 from, int64 to) {
   pg_uuid_t entity;
   memcpy(entity.data, change.entity.data(), UUID_LEN);
   ScanKeyData keys[3];
   ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&entity));
   ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from));
   ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(to));
-  index_rescan(scan, keys, lengthof(keys), nullptr, 0);
-  while (index_getnext_slot(scan, BackwardScanDirection, slot)) {
-    CHECK_FOR_INTERRUPTS();
-    bool must_free;
-    if (fits(relation, table, slot, ExecFetchSlotHeapTuple(slot, false, &must_free), change)) return true;
-  }
+  scan->find(keys);
+  while (scan->next(BackwardScanDirection))
+    if (fits(*scan, change)) return true;
   return false;
 }
 
 void check_notes(Relation relation, const EventTable *table) {
-  Relation index = index_open(table->entity_index, AccessShareLock);
-  TupleTableSlot *slot = table_slot_create(relation, nullptr);
-  IndexScanDesc scan = compat_index_beginscan(relation, index, SnapshotSelf, 3);
+  EventScan scan;
+  scan.begin(list_make1_oid(RelationGetRelid(relation)), NoLock, EventOrder::entity, 3, Sees::current,
+             bit(Column::domain) | bit(Column::entity_type));
   int64 last = PG_INT64_MAX;
   for (size_t i = 0; i < count; i++) {
     const Note &change = notes[i];
@@ -306,13 +301,9 @@ void check_notes(Relation relation, const EventTable *table) {
     // An index page is read item by item, so an entity's long history is left out as far as it can be: where a transaction
     // emits about one event a change, they are the last of the chain.
     int64 recent = change.has_organization ? last - Min(last, 2 * static_cast<int64>(count)) : PG_INT64_MIN;
-    if (!find_event(relation, table, scan, slot, change, recent, last) &&
-        !find_event(relation, table, scan, slot, change, PG_INT64_MIN, last))
-      report_change(change);
+    if (!find_event(&scan, change, recent, last) && !find_event(&scan, change, PG_INT64_MIN, last)) report_change(change);
   }
-  index_endscan(scan);
-  ExecDropSingleTupleTableSlot(slot);
-  index_close(index, AccessShareLock);
+  scan.end();
 }
 
 // SQL -----------------------------------------------------------------------------------------------------------
@@ -353,7 +344,6 @@ void check_changes() {
   std::sort(notes, notes + count);
   Relation relation = table_open(events_relid(), AccessShareLock);
   const EventTable *table = event_table(relation);
-  if (!OidIsValid(table->entity_index)) report_no_entity_index(relation);
   check_notes(relation, table);
   table_close(relation, AccessShareLock);
   count = 0;

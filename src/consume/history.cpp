@@ -5,7 +5,6 @@
 #include "store/event_table.h"
 
 extern "C" {
-#include <access/table.h>
 #include <catalog/pg_type.h>
 #include <funcapi.h>
 #include <miscadmin.h>
@@ -15,7 +14,6 @@ extern "C" {
 #include <utils/timestamp.h>
 #include <utils/tuplesort.h>
 #include <utils/typcache.h>
-#include <utils/xid8.h>
 }
 
 namespace spine {
@@ -25,62 +23,68 @@ namespace {
 // The events of one entity that the caller may read, by sequence; those of several organizations are mixed.
 class EntityScan {
  public:
-  void begin(std::string_view entity_type, Datum entity_id, ScanDirection direction) {
+  // needed: the columns (bits) without which an event is of no use.
+  void begin(std::string_view entity_type, Datum entity_id, ScanDirection direction, uint32 needed) {
     Oid relid = events_relid();
     readable_ = require_reading(relid);
-    relation_ = table_open(relid, AccessShareLock);
-    Oid index = event_table(relation_)->entity_index;
-    if (!OidIsValid(index)) report_no_entity_index(relation_);
     entity_type_ = entity_type;
+    entity_id_ = uuid_of(entity_id);
+    direction_ = direction;
+    needed_ = needed | bit(Column::sequence) | bit(Column::entity_id) | bit(Column::entity_type);
+    scan_.begin(list_make1_oid(relid), AccessShareLock, EventOrder::entity, 1, Sees::fresh, needed_);
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, entity_id);
-    direction_ = direction;
-    scan_.begin(relation_, index, 1);
     scan_.find(&key);
   }
 
-  TupleTableSlot *next() {
-    while (TupleTableSlot *slot = scan_.next(direction_))
-      if (is(slot, Column::entity_type, entity_type_) && readable_.has(uuid_of(value(slot, Column::organization_id)))) return slot;
-    return nullptr;
+  // Raises SP045: an event that does not say whose it is, or whether it is of the entity, may be of the history.
+  bool next() {
+    while (scan_.next(direction_)) {
+      const Event &found = event();
+      bool says_whose = found.has(Column::organization_id);
+      if (says_whose && !readable_.has(found.organization_id)) continue;
+      if (scan_.why() != nullptr) report_damaged(found, scan_.why());
+      if (!says_whose) report_damaged(Event(), "its organization_id is null");
+      require_columns(found, needed_);
+      if (found.entity_id != entity_id_) report_damaged(found, "its row has another entity_id than its index");
+      if (found.entity_type == entity_type_) return true;
+    }
+    return false;
   }
-
-  void end() {
-    scan_.end();
-    table_close(relation_, AccessShareLock);
-  }
-
-  AttrNumber attnum(Column column) const { return event_table(relation_)->attnum[static_cast<int>(column)]; }
-  Datum value(TupleTableSlot *slot, Column column) const {
-    bool null;
-    return slot_getattr(slot, attnum(column), &null);
-  }
-  bool is(TupleTableSlot *slot, Column column, std::string_view text) const {
-    return text_view(PG_DETOAST_DATUM_PACKED(value(slot, column))) == text;
-  }
-  TupleDesc shape() const { return RelationGetDescr(relation_); }
+  const Event &event() const { return scan_.event(); }
+  TupleTableSlot *whole() { return scan_.whole(); }
+  TupleDesc shape() const { return scan_.shape(); }
+  AttrNumber attnum(Column column) const { return scan_.attnum(column); }
+  void end() { scan_.end(); }
 
  private:
   Organizations readable_;
-  Relation relation_;
   std::string_view entity_type_;
-  EventScan scan_;
+  Uuid entity_id_;
   ScanDirection direction_;
+  uint32 needed_;
+  EventScan scan_;
 };
 
 // The row as it was after the event, null for a row that was deleted. False: no capture made the event.
-bool captured_row(const EntityScan &scan, TupleTableSlot *slot, Jsonb **row) {
-  bool deleted = scan.is(slot, Column::action, "deleted");
-  if (!deleted && !scan.is(slot, Column::action, "created") && !scan.is(slot, Column::action, "updated")) return false;
-  Datum stored = scan.value(slot, Column::payload);
-  Jsonb *payload = DatumGetJsonbP(stored);
+bool captured_row(EntityScan *scan, Jsonb **row) {
+  std::string_view action = scan->event().action;
+  bool deleted = action == "deleted";
+  if (!deleted && action != "created" && action != "updated") return false;
+  (void)scan->whole();
+  require_columns(scan->event(), bit(Column::payload));
+  Bytes stored = scan->event().payload;
+  Jsonb *payload = static_cast<Jsonb *>(palloc(VARHDRSZ + stored.size));
+  SET_VARSIZE(payload, VARHDRSZ + stored.size);
+  memcpy(VARDATA(payload), stored.data, stored.size);
   JsonbValue table, image;
   const char *name = deleted ? "before" : "after";
-  bool captured = getKeyJsonValueFromContainer(&payload->root, "table", 5, &table) != nullptr && table.type == jbvString &&
+  bool captured = JB_ROOT_IS_OBJECT(payload) && getKeyJsonValueFromContainer(&payload->root, "table", 5, &table) != nullptr &&
+                  table.type == jbvString &&
                   getKeyJsonValueFromContainer(&payload->root, name, static_cast<int>(strlen(name)), &image) != nullptr &&
                   image.type == jbvBinary;
   *row = captured && !deleted ? JsonbValueToJsonb(&image) : nullptr;
-  if (payload != static_cast<void *>(DatumGetPointer(stored))) pfree(payload);
+  pfree(payload);
   return captured;
 }
 
@@ -93,14 +97,14 @@ PGDLLEXPORT Datum spine_entity_history(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   EntityScan scan;
-  scan.begin(text_view(PG_GETARG_TEXT_PP(0)), PG_GETARG_DATUM(1), ForwardScanDirection);
+  scan.begin(text_view(PG_GETARG_TEXT_PP(0)), PG_GETARG_DATUM(1), ForwardScanDirection, 0);
   AttrNumber by[] = {scan.attnum(Column::organization_id), scan.attnum(Column::sequence)};
   Oid less[] = {lookup_type_cache(UUIDOID, TYPECACHE_LT_OPR)->lt_opr, lookup_type_cache(INT8OID, TYPECACHE_LT_OPR)->lt_opr};
   Oid collations[] = {InvalidOid, InvalidOid};
   bool nulls_first[] = {false, false};
   Tuplesortstate *sort =
       tuplesort_begin_heap(scan.shape(), lengthof(by), by, less, collations, nulls_first, work_mem, nullptr, TUPLESORT_NONE);
-  while (TupleTableSlot *slot = scan.next()) tuplesort_puttupleslot(sort, slot);
+  while (scan.next()) tuplesort_puttupleslot(sort, scan.whole());
   tuplesort_performsort(sort);
   TupleTableSlot *sorted = MakeSingleTupleTableSlot(scan.shape(), &TTSOpsMinimalTuple);
   while (tuplesort_gettupleslot(sort, true, false, sorted, nullptr)) {
@@ -127,14 +131,15 @@ PGDLLEXPORT Datum spine_entity_as_of(PG_FUNCTION_ARGS) {
   uint64 changed_in = 0;
   bool found = false;
   EntityScan scan;
-  scan.begin(text_view(PG_GETARG_TEXT_PP(0)), PG_GETARG_DATUM(1), BackwardScanDirection);
-  while (TupleTableSlot *slot = scan.next()) {
-    Uuid organization = uuid_of(scan.value(slot, Column::organization_id));
-    TimestampTz at = DatumGetTimestampTz(scan.value(slot, Column::timestamp));
+  scan.begin(text_view(PG_GETARG_TEXT_PP(0)), PG_GETARG_DATUM(1), BackwardScanDirection,
+             bit(Column::timestamp) | bit(Column::action) | bit(Column::transaction_id));
+  while (scan.next()) {
+    Uuid organization = scan.event().organization_id;
+    TimestampTz at = scan.event().timestamp - unix_time(0);
     Jsonb *row;
-    if (at > moment || hash_search(seen, &organization, HASH_FIND, nullptr) != nullptr || !captured_row(scan, slot, &row)) continue;
+    if (at > moment || hash_search(seen, &organization, HASH_FIND, nullptr) != nullptr || !captured_row(&scan, &row)) continue;
     (void)hash_search(seen, &organization, HASH_ENTER, nullptr);
-    uint64 in = U64FromFullTransactionId(DatumGetFullTransactionId(scan.value(slot, Column::transaction_id)));
+    uint64 in = scan.event().transaction_id;
     bool moved = found && (in == changed_in || at == changed) && (row == nullptr) != (newest == nullptr);
     if (found && (moved ? row == nullptr : at <= changed)) continue;
     found = true;

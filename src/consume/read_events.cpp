@@ -24,9 +24,8 @@ PGDLLEXPORT Datum spine_read_events(PG_FUNCTION_ARGS) {
   ChainScan scan;
   scan.begin();
   scan.seek(organization, PG_GETARG_INT64(1), organization);
-  TupleTableSlot *slot;
-  for (int64 returned = 0; returned < most && (slot = scan.next()) != nullptr; returned++)
-    tuplestore_puttupleslot(result->setResult, slot);
+  for (int64 returned = 0; returned < most && scan.next(); returned++)
+    tuplestore_puttupleslot(result->setResult, scan.whole());
   scan.end();
   return static_cast<Datum>(0);
 }

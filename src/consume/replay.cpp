@@ -35,20 +35,25 @@ struct Replay {
   TimestampTz noticed;
 };
 
-// The event that the handler has.
-struct Current {
-  Uuid organization;
+struct ReplayedEvent {
+  HeapTuple row;
   const char *id;
   const char *event_type;
   int64 sequence;
-  int64 first;
+};
+
+// What the handler has.
+struct Current {
+  const ReplayedEvent *event;
+  const Replay *replay;
 };
 
 void name_event(void *argument) {
   const Current *current = static_cast<const Current *>(argument);
   errcontext("replay of event %s (%s), sequence " INT64_FORMAT " of organization %s; an error undoes the whole call: when its "
              "cause is mended, call it again with from_sequence => " INT64_FORMAT,
-             current->id, current->event_type, current->sequence, uuid_text(current->organization), current->first);
+             current->event->id, current->event->event_type, current->event->sequence, uuid_text(current->replay->organization),
+             current->replay->first);
 }
 
 [[noreturn]] void bad_handler(const char *message) {
@@ -92,22 +97,25 @@ int64 end_of_range(const Replay &replay) {
   ChainScan scan;
   scan.begin();
   scan.seek(replay.organization, replay.first - 1, replay.organization);
-  Datum sequence;
-  int64 end = scan.last() != nullptr && scan.get(Column::sequence, &sequence) ? Min(DatumGetInt64(sequence), replay.last) : 0;
+  int64 end = scan.last() ? Min(scan.event().sequence, replay.last) : 0;
   scan.end();
   return end;
 }
 
 // Copies the next events; out-of-line values stay where they are.
-int read_batch(const Replay &replay, HeapTuple *events) {
+int read_batch(const Replay &replay, ReplayedEvent *events) {
+  constexpr uint32 named = bit(Column::id) | bit(Column::event_type);
   ChainScan scan;
-  scan.begin();
+  scan.begin(named);
   scan.seek(replay.organization, replay.expected - 1, replay.organization);
   int64 most = Min(replay.most - replay.replayed, static_cast<int64>(batch_size));
   int count = 0;
-  Datum sequence;
-  while (count < most && scan.next() != nullptr && scan.get(Column::sequence, &sequence) && DatumGetInt64(sequence) <= replay.last)
-    events[count++] = ExecCopySlotHeapTuple(scan.current());
+  while (count < most && scan.next() && scan.event().sequence <= replay.last) {
+    HeapTuple row = ExecCopySlotHeapTuple(scan.whole());
+    const Event &event = scan.event();
+    require_columns(event, named);
+    events[count++] = {row, uuid_text(event.id), pnstrdup(event.event_type.data(), event.event_type.size()), event.sequence};
+  }
   scan.end();
   return count;
 }
@@ -131,18 +139,9 @@ void tell_progress(Replay *replay) {
                           100 * share, replay->expected - 1, done / seconds, seconds / share - seconds)));
 }
 
-void handle(Replay *replay, FmgrInfo *handler, HeapTuple event) {
-  TupleDesc shape = RelationGetDescr(replay->relation);
-  const AttrNumber *attnum = event_table(replay->relation)->attnum;
-  auto value = [&](Column column) {
-    bool null;
-    return heap_getattr(event, attnum[static_cast<int>(column)], shape, &null);
-  };
-  int64 sequence = DatumGetInt64(value(Column::sequence));
-  if (sequence > replay->expected) warn_missing(*replay, sequence - 1);
-
-  Current current{replay->organization, uuid_text(uuid_of(value(Column::id))), TextDatumGetCString(value(Column::event_type)),
-                  sequence, replay->first};
+void handle(Replay *replay, FmgrInfo *handler, const ReplayedEvent &event) {
+  if (event.sequence > replay->expected) warn_missing(*replay, event.sequence - 1);
+  Current current{&event, replay};
   ErrorContextCallback context;
   context.callback = name_event;
   context.arg = &current;
@@ -150,12 +149,12 @@ void handle(Replay *replay, FmgrInfo *handler, HeapTuple event) {
   error_context_stack = &context;
   LOCAL_FCINFO(call, 1);
   InitFunctionCallInfoData(*call, handler, 1, InvalidOid, nullptr, nullptr);
-  call->args[0].value = heap_copy_tuple_as_datum(event, shape);
+  call->args[0].value = heap_copy_tuple_as_datum(event.row, RelationGetDescr(replay->relation));
   call->args[0].isnull = false;
   (void)FunctionCallInvoke(call);
   error_context_stack = context.previous;
   replay->replayed++;
-  replay->expected = sequence + 1;
+  replay->expected = event.sequence + 1;
 }
 
 }  // namespace
@@ -194,7 +193,7 @@ PGDLLEXPORT Datum spine_replay(PG_FUNCTION_ARGS) {
   MemoryContext before = CurrentMemoryContext;
   MemoryContext per_batch = AllocSetContextCreate(before, "replay, a batch", ALLOCSET_DEFAULT_SIZES);
   MemoryContext per_event = AllocSetContextCreate(before, "replay, an event", ALLOCSET_DEFAULT_SIZES);
-  HeapTuple *events = static_cast<HeapTuple *>(palloc(sizeof(HeapTuple) * batch_size));
+  ReplayedEvent *events = static_cast<ReplayedEvent *>(palloc(sizeof(ReplayedEvent) * batch_size));
   while (replay.expected <= replay.last && replay.replayed < replay.most) {
     MemoryContextReset(per_batch);
     MemoryContextSwitchTo(per_batch);

@@ -72,9 +72,9 @@ bool SegmentFolder::add(const Link &link, Segment *displaced) noexcept {
   }
   if (s.first.organization == link.organization) {
     if (s.empty) {
-      bool continues = s.continues;
+      int64_t known_last = s.known_last;
       s = start_segment(link);
-      s.continues = continues;
+      s.known_last = known_last;
       return false;
     }
     if (s.last_sequence >= 1 && link.sequence > s.last_sequence && link.sequence - 1 == s.last_sequence &&
@@ -90,11 +90,11 @@ bool SegmentFolder::add(const Link &link, Segment *displaced) noexcept {
   return true;
 }
 
-bool SegmentFolder::add_outside(const Uuid &organization, bool after, Segment *displaced) noexcept {
+bool SegmentFolder::add_outside(const Uuid &organization, int64_t known_last, Segment *displaced) noexcept {
   Slot &slot = slot_of(organization);
   Segment &s = slot.segment;
   if (slot.used && s.first.organization == organization) {
-    s.continues |= after;
+    s.known_last = std::max(s.known_last, known_last);
     return false;
   }
   bool displaces = slot.used;
@@ -103,7 +103,7 @@ bool SegmentFolder::add_outside(const Uuid &organization, bool after, Segment *d
   s = Segment{};
   s.first.organization = organization;
   s.empty = true;
-  s.continues = after;
+  s.known_last = known_last;
   return displaces;
 }
 
@@ -123,8 +123,8 @@ bool SegmentFolder::drain(Segment *segment) noexcept {
 void ChainWalker::begin(const Range &range, bool singles) noexcept {
   range_ = range;
   singles_ = singles;
-  overlapped_ = continues_ = has_current_ = has_previous_ = false;
-  events_ = first_ = last_ = 0;
+  overlapped_ = has_current_ = has_previous_ = false;
+  known_last_ = events_ = first_ = last_ = 0;
   head_ = zero_hash;
   current_.clear();
   previous_.clear();
@@ -151,7 +151,7 @@ void ChainWalker::judge(const Segment &segment, StructureFaults *faults) const {
 
 Status ChainWalker::add(const Segment &segment, StructureFaults *faults) noexcept {
   faults->count = 0;
-  continues_ |= segment.continues;
+  known_last_ = std::max(known_last_, segment.known_last);
   if (segment.empty) return Status::ok;
   const Link &link = segment.first;
   if (link.sequence < 1) {
@@ -204,10 +204,9 @@ Status ChainWalker::add(const Segment &segment, StructureFaults *faults) noexcep
 
 void ChainWalker::finish(StructureFaults *faults) noexcept {
   faults->count = 0;
-  if (!continues_) return;
-  int64_t start = range_.has_context() ? range_.from - 1 : 1;
-  int64_t next = has_current_ ? current_sequence_ + 1 : start;  // no overflow: an event beyond the range exists
-  if (next <= range_.to) append(faults, FaultKind::event_missing, next).last_missing = range_.to;
+  int64_t last = std::min(known_last_, range_.to);
+  int64_t before = has_current_ ? current_sequence_ : range_.has_context() ? range_.from - 2 : 0;
+  if (last > before) append(faults, FaultKind::event_missing, before + 1).last_missing = last;
 }
 
 }  // namespace spine

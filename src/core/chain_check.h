@@ -20,10 +20,11 @@ enum class FaultKind : uint8_t {
   event_missing,     // a gap in the sequence; one fault a gap
   event_duplicated,  // another event holds the same sequence
   order_violated,    // timestamp before the predecessor's
-  malformed,         // the parts do not join to event_type, or the row cannot be read
+  malformed,         // the parts do not join to event_type, or the row does not say whose it is
+  unreadable,        // the server cannot read a block, or not all of a row
 };
-inline constexpr const char *fault_names[] = {"content_altered",  "link_broken",    "event_missing",
-                                              "event_duplicated", "order_violated", "malformed"};
+inline constexpr const char *fault_names[] = {"content_altered", "link_broken", "event_missing", "event_duplicated",
+                                              "order_violated",  "malformed",   "unreadable"};
 
 // What linking needs of one event.
 struct Link {
@@ -44,8 +45,8 @@ struct Segment {
   int64_t last_sequence;
   int64_t last_timestamp;
   Hash last_hash;
-  bool continues;  // an event after the checked range was seen, so a gap at the range's end is one
-  bool empty;      // no event of the range: the organization has others
+  int64_t known_last;  // that an event of this sequence was stored is known, read or not, so a gap before it is one; 0: of none
+  bool empty;          // no event that was read
 };
 
 // Which sequences are checked: from … to, and the event before from, which is there for its link alone.
@@ -68,9 +69,9 @@ class SegmentFolder {
   // Takes one event. True: *displaced is to be stored.
   bool add(const Link &link, Segment *displaced) noexcept;
 
-  // Notes that the organization has an event outside the range, after it or before. True: *displaced is to be
-  // stored.
-  bool add_outside(const Uuid &organization, bool after, Segment *displaced) noexcept;
+  // Notes that the organization has an event that is not checked. known_last: its sequence where it is after the range,
+  // else 0. True: *displaced is to be stored.
+  bool add_outside(const Uuid &organization, int64_t known_last, Segment *displaced) noexcept;
 
   // Takes the remaining segments out, one a call; false when there is none left, and the folder is as new.
   bool drain(Segment *segment) noexcept;
@@ -115,7 +116,7 @@ class ChainWalker {
   // ok, or out_of_memory.
   Status add(const Segment &segment, StructureFaults *faults) noexcept;
 
-  // After the last segment: the gap between the last event and the end of the range, if there is one.
+  // After the last segment: the gap between the last event and the last that is known, if there is one.
   void finish(StructureFaults *faults) noexcept;
 
   // Segments overlap, so events share a sequence: the faults found are void, walk single events instead.
@@ -136,7 +137,7 @@ class ChainWalker {
   Range range_;
   bool singles_ = false;
   bool overlapped_ = false;
-  bool continues_ = false;
+  int64_t known_last_ = 0;
   int64_t events_ = 0, first_ = 0, last_ = 0;
   Hash head_{};
 

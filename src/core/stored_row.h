@@ -27,6 +27,9 @@ struct RowRest {
   const uint8_t *value[column_count];  // of elsewhere: at its varlena header
 };
 
+// As a wanted bit: the attributes behind the wanted ones are looked at too, so that whoever trusts the row may read it.
+inline constexpr uint32_t whole_row = uint32_t{1} << 31;
+
 // Reads the wanted columns (bits) of a row, its header included; nothing outside row is read, whatever it says.
 // Null: done, and the columns of *event's present and of *rest are what the row holds. Else why it cannot be read.
 const char *read_row(const RowShape &shape, Bytes row, uint32_t wanted, Event *event, RowRest *rest) noexcept;

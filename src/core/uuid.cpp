@@ -22,6 +22,18 @@ void mark(Uuid *uuid, uint8_t version) {
 
 }  // namespace
 
+Uuid uuid_before(Uuid uuid) noexcept {
+  for (size_t i = uuid.size(); i-- > 0;)
+    if (uuid[i]-- != 0) break;
+  return uuid;
+}
+
+Uuid uuid_after(Uuid uuid) noexcept {
+  for (size_t i = uuid.size(); i-- > 0;)
+    if (++uuid[i] != 0) break;
+  return uuid;
+}
+
 bool parse_uuid(std::string_view text, Uuid *uuid) noexcept {
   if (text.size() >= 2 && text.front() == '{' && text.back() == '}') text = text.substr(1, text.size() - 2);
   size_t at = 0;

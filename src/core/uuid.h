@@ -6,6 +6,11 @@
 namespace spine {
 
 inline constexpr Uuid nil_uuid{};
+inline constexpr Uuid last_uuid = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+// The uuids before and after, in the order of uuids; neither the first's nor the last's is asked for.
+Uuid uuid_before(Uuid uuid) noexcept;
+Uuid uuid_after(Uuid uuid) noexcept;
 
 // Reads the forms that PostgreSQL's uuid takes: 32 hex digits of either case, a hyphen allowed after
 // each group of four, braces allowed around them. False: text is none of them.

@@ -21,6 +21,18 @@ Oid spine_table(const char *name);
 // Opened with AccessShareLock; null where it is no table, or does not begin with columns of these types.
 Relation open_kept_table(Oid relid, std::initializer_list<Oid> types);
 
+// Calls read until nothing changed while it ran, and says so in *valid. changes: counts what invalidates, so that one
+// that arrives meanwhile is not lost. A few times at most, for where caches are discarded for the sake of testing
+// something always has changed.
+template <class Read>
+void read_until_valid(const uint64 &changes, bool *valid, Read read) {
+  for (int i = 0; i < 4 && !*valid; i++) {
+    uint64 before = changes;
+    read();
+    *valid = changes == before;
+  }
+}
+
 // Calls use(values, nulls) with the first columns of each row.
 //
 // As of now, whatever the transaction's snapshot; and a scan under a snapshot of that kind would take predicate locks,

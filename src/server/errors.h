@@ -36,6 +36,8 @@
 #define ERRCODE_SPINE_BAD_SUBSCRIPTION MAKE_SQLSTATE('S', 'P', '0', '3', '1')
 #define ERRCODE_SPINE_BAD_HANDLER MAKE_SQLSTATE('S', 'P', '0', '3', '2')
 #define ERRCODE_SPINE_BAD_OCCURRED_AT MAKE_SQLSTATE('S', 'P', '0', '3', '3')
+#define ERRCODE_SPINE_DAMAGED_EVENT MAKE_SQLSTATE('S', 'P', '0', '4', '5')
+#define ERRCODE_SPINE_DAMAGED_TABLE MAKE_SQLSTATE('S', 'P', '0', '4', '6')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about a restored row that does not reproduce its hash.

@@ -13,14 +13,12 @@
 #include "server/transaction_lock.h"
 #include "store/durability.h"
 #include "store/emission_rights.h"
+#include "store/event_scan.h"
 #include "store/event_types.h"
 
 extern "C" {
 #include <access/detoast.h>
-#include <access/genam.h>
 #include <access/htup_details.h>
-#include <access/table.h>
-#include <access/tableam.h>
 #include <access/xact.h>
 #include <catalog/pg_inherits.h>
 #include <commands/dbcommands.h>
@@ -91,48 +89,6 @@ bool table_is_locked(Oid root) {
 
 RememberedHead *slot_of(uint64 key) { return &remembered[key % lengthof(remembered)]; }
 
-// The last event of the organization in one table, as of now: committed rows and this transaction's own.
-// The chain's lock makes that safe, and no snapshot of the transaction's can hide a row.
-//
-// at_least: a sequence that the chain had once. It narrows the search, for an index page is read item by item;
-// the last event from there on is the last of all, and where there is none the caller searches without.
-bool read_head_of(Relation relation, const EventTable *table, const Uuid &organization, int64 at_least, Head *head) {
-  if (!OidIsValid(table->sequence_index)) report_no_index(relation);
-  pg_uuid_t wanted;
-  memcpy(wanted.data, organization.data(), UUID_LEN);
-  ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&wanted));
-  ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(at_least));
-  Relation index = index_open(table->sequence_index, AccessShareLock);
-  TupleTableSlot *slot = table_slot_create(relation, nullptr);
-  IndexScanDesc scan = compat_index_beginscan(relation, index, SnapshotSelf, lengthof(keys));
-  index_rescan(scan, keys, lengthof(keys), nullptr, 0);
-  bool found = index_getnext_slot(scan, BackwardScanDirection, slot);
-  if (found) {
-    Event event;
-    const char *why;
-    constexpr uint32 needed =
-        bit(Column::organization_id) | bit(Column::sequence) | bit(Column::timestamp) | bit(Column::event_hash);
-    bool must_free;
-    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
-    if (!event_of_tuple(relation, table, tuple->t_data, tuple->t_len, needed, &event, &why) ||
-        (event.present & needed) != needed || event.organization_id != organization ||
-        event.event_hash.size != sizeof(Hash) || event.sequence < 1)
-      ereport(ERROR, (errcode(ERRCODE_SPINE_CHAIN_UNUSABLE),
-                      errmsg("the last event of organization %s is damaged", uuid_text(organization)),
-                      errhint("No event can be chained to it. See SELECT * FROM spine.find_chain_faults('%s'), "
-                              "and restore the row from a backup.",
-                              uuid_text(organization))));
-    head->sequence = event.sequence;
-    head->timestamp = event.timestamp - unix_time(0);
-    memcpy(head->hash.data(), event.event_hash.data, sizeof(Hash));
-  }
-  index_endscan(scan);
-  ExecDropSingleTupleTableSlot(slot);
-  index_close(index, AccessShareLock);
-  return found;
-}
-
 // With those that are being detached, which find_all_inheritors leaves out: they belong to the chain until that is done.
 List *partitions_of(Oid root) {
   List *found = list_make1_oid(root);
@@ -142,24 +98,41 @@ List *partitions_of(Oid root) {
   return found;
 }
 
-Head read_head(Relation relation, const EventTable *table, const Uuid &organization, int64 known_sequence) {
+// The last event of the organization as of now: committed rows and this transaction's own. The chain's lock makes that
+// safe, and no snapshot of the transaction's can hide a row.
+//
+// known_sequence: one that the chain had once. It narrows the search, for an index page is read item by item; the last
+// event from there on is the last of all.
+Head read_head(Relation, const EventTable *table, const Uuid &organization, int64 known_sequence) {
+  constexpr uint32 needed = event_place | bit(Column::timestamp) | bit(Column::event_hash);
+  // Through a partition's siblings, too, runs the chain; which of them has its end, nobody knows yet.
+  bool is_alone = table->root == table->relid;
+  EventScan scan;
+  scan.begin(is_alone ? list_make1_oid(table->relid) : partitions_of(table->root), NoLock, EventOrder::chain, 2, Sees::current, needed);
+  pg_uuid_t wanted;
+  memcpy(wanted.data, organization.data(), UUID_LEN);
+  auto find_last = [&](int64 at_least) {
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&wanted));
+    ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(at_least));
+    scan.find(keys);
+    return scan.next(BackwardScanDirection);
+  };
   Head head{};
-  if (table->root == table->relid) {
-    if (known_sequence == 0 || !read_head_of(relation, table, organization, known_sequence, &head))
-      read_head_of(relation, table, organization, PG_INT64_MIN, &head);
-    return head;
+  if ((is_alone && known_sequence != 0 && find_last(known_sequence)) || find_last(PG_INT64_MIN)) {
+    const Event &event = scan.event();
+    if (scan.why() != nullptr || (event.present & needed) != needed || event.organization_id != organization ||
+        event.event_hash.size != sizeof(Hash) || event.sequence < 1)
+      ereport(ERROR, (errcode(ERRCODE_SPINE_CHAIN_UNUSABLE),
+                      errmsg("the last event of organization %s is damaged", uuid_text(organization)),
+                      errhint("No event can be chained to it. See SELECT * FROM spine.find_chain_faults('%s'), "
+                              "and restore the row from a backup.",
+                              uuid_text(organization))));
+    head.sequence = event.sequence;
+    head.timestamp = event.timestamp - unix_time(0);
+    memcpy(head.hash.data(), event.event_hash.data, sizeof(Hash));
   }
-  // A partition: the chain runs through its siblings.
-  List *members = partitions_of(table->root);
-  ListCell *cell;
-  foreach (cell, members) {
-    Relation member = table_open(lfirst_oid(cell), NoLock);
-    Head last{};
-    if (member->rd_rel->relkind == RELKIND_RELATION &&
-        read_head_of(member, event_table(member), organization, PG_INT64_MIN, &last) && last.sequence > head.sequence)
-      head = last;
-    table_close(member, NoLock);
-  }
+  scan.end();
   return head;
 }
 

@@ -1,4 +1,5 @@
-// What functions that read events have in common.
+// Reading the events that there are: this and block_scan.h are the ways to them. Nobody else opens the table or its
+// indexes, and no stored byte is trusted.
 #pragma once
 
 #include "store/durability.h"
@@ -10,6 +11,8 @@ extern "C" {
 #include <access/sdir.h>
 #include <access/skey.h>
 #include <executor/tuptable.h>
+#include <nodes/pg_list.h>
+#include <storage/lockdefs.h>
 #include <utils/rel.h>
 #include <utils/snapshot.h>
 }
@@ -43,49 +46,92 @@ class FreshRead {
   ReadGuard guard_;
 };
 
-// The rows of a table of events that one of its indexes finds, in the index's order, as FreshRead reads.
+// By which index a scan finds events, and in which order: of organization_id and sequence, or of entity_id and sequence.
+enum class EventOrder { chain, entity };
+
+// What a scan sees: what a FreshRead does, or what is committed at this moment and the transaction's own.
+enum class Sees { fresh, current };
+
+// The events of one or more tables that one index of each finds, merged in its order.
 class EventScan {
  public:
-  void begin(Relation relation, Oid index, int keys);
+  // relids: tables of events; one that holds no rows of its own is passed over. Each is locked so, unless it is already.
+  // wanted: the columns (bits) that event() is to have. Raises SP018.
+  void begin(List *relids, LOCKMODE lock, EventOrder order, int keys, Sees sees, uint32 wanted);
   // Goes to what the keys find; for another find too, while the read is the same.
-  void find(ScanKeyData *keys);
-  // The next row, until the next call; null after the last. Checks for interrupts.
-  TupleTableSlot *next(ScanDirection direction = ForwardScanDirection);
+  void find(const ScanKeyData *keys);
+  // The next event, until the next call; false after the last. One direction after each find. Checks for interrupts.
+  bool next(ScanDirection direction);
+  // Why the event cannot be read; null: it can, and event() has those of the wanted columns that are not NULL.
+  const char *why() const { return current_->why; }
+  const Event &event() const { return current_->event; }
+  // Whether this very transaction stored the event.
+  bool is_own() const;
+  // The event's row, known to be readable in each of its columns, as event() is from now on. Raises SP045.
+  TupleTableSlot *whole();
+  TupleDesc shape() const { return RelationGetDescr(tables_[0].relation); }
+  AttrNumber attnum(Column column) const { return event_table(tables_[0].relation)->attnum[static_cast<int>(column)]; }
   // Waits until what was read is durable, as durability.h says.
   void end();
 
  private:
-  Relation index_;
-  IndexScanDesc scan_;
-  TupleTableSlot *slot_;
+  struct Table {
+    Relation relation;
+    Relation index;
+    IndexScanDesc scan;
+    TupleTableSlot *slot;
+    HeapTuple tuple;
+    enum { unread, there, ended } state;
+    Event event;
+    const char *why;
+  };
+  bool advance(Table *table, ScanDirection direction);
+  bool comes_first(const Table &a, const Table &b, ScanDirection direction) const;
+
+  Table *tables_;
+  int count_;
+  Table *current_;
+  LOCKMODE lock_;
+  EventOrder order_;
   int keys_;
+  bool fresh_;
+  uint32 wanted_;
   FreshRead read_;
+  MemoryContext memory_;      // in which the scan began
+  MemoryContext row_memory_;  // of whole()
 };
+
+// What an event has to say before anybody can tell whose it is and where it belongs.
+inline constexpr uint32 event_place = bit(Column::organization_id) | bit(Column::sequence);
 
 // The events of spine.events by organization and sequence, as of one moment. Whose the caller may read is his to ask.
 class ChainScan {
  public:
-  // Raises 42P01, SP018.
-  void begin();
+  // wanted: further columns (bits) that event() is to have. Raises 42P01, SP018.
+  void begin(uint32 wanted = 0);
   // Goes to the events after this one of the organization, and on through the organizations behind it, up to and with last.
   void seek(const Uuid &organization, int64 after, const Uuid &last);
-  // The next of them, until the next call; null after the last. Checks for interrupts.
-  TupleTableSlot *next() { return current_ = scan_.next(); }
+  // The next of them, until the next call; false after the last. Checks for interrupts. Raises SP045.
+  bool next() { return step(ForwardScanDirection); }
   // Straight after seek: the last of them.
-  TupleTableSlot *last() { return current_ = scan_.next(BackwardScanDirection); }
-  // A column of the event where the scan is. False: it is NULL, which only damage makes it.
-  bool get(Column column, Datum *value) const;
-  TupleTableSlot *current() const { return current_; }
+  bool last() { return step(BackwardScanDirection); }
+  // organization_id and sequence, and those of the wanted columns that are not NULL, as only damage makes them.
+  const Event &event() const { return scan_.event(); }
+  // The event's row, known to be readable in each of its columns. Raises SP045.
+  TupleTableSlot *whole() { return scan_.whole(); }
   // Waits until what was read is durable, as durability.h says.
-  void end();
+  void end() { scan_.end(); }
 
  private:
-  Relation relation_;
+  bool step(ScanDirection direction);
+
   EventScan scan_;
-  TupleTableSlot *current_;
+  // Behind which place, and up to which organization.
+  Uuid organization_, last_;
+  int64 after_;
   // What the scan's keys point to.
-  pg_uuid_t organization_, last_;
-  ScanKeyData after_[2];
+  pg_uuid_t key_organization_, key_last_;
+  ScanKeyData key_after_[2];
 };
 
 }  // namespace spine

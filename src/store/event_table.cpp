@@ -1,32 +1,24 @@
 #include "store/event_table.h"
 
 #include "server/cached_table.h"
-#include "server/compat.h"
 #include "server/errors.h"
+#include "store/stored_value.h"
 
 extern "C" {
-#include <access/detoast.h>
 #include <access/genam.h>
-#include <access/heaptoast.h>
 #include <access/htup_details.h>
 #include <access/relation.h>
-#include <access/table.h>
-#include <access/tableam.h>
-#include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_am_d.h>
 #include <catalog/partition.h>
 #include <catalog/pg_enum.h>
 #include <catalog/pg_inherits.h>
 #include <catalog/pg_type.h>
-#include <miscadmin.h>
 #include <storage/bufmgr.h>
-#include <utils/fmgroids.h>
 #include <utils/hsearch.h>
 #include <utils/inval.h>
 #include <utils/lsyscache.h>
 #include <utils/memutils.h>
-#include <utils/resowner.h>
 #include <utils/syscache.h>
 #include <utils/timestamp.h>
 #include <utils/xid8.h>
@@ -37,7 +29,7 @@ namespace spine {
 namespace {
 
 HTAB *tables;
-uint64 changes;  // counts invalidations, so that one that arrives during a build is not lost
+uint64 changes;  // counts invalidations
 
 // Enum labels by value. An entry is never removed or moved, for events hold views of it.
 struct CachedLabel {
@@ -163,124 +155,6 @@ bool set_label(Event *event, Column column, Oid value) {
   return true;
 }
 
-// The bytes of a chunk, whose number is to be this; none where the row is no such chunk.
-Bytes chunk_of(const TupleTableSlot *slot, HeapTuple tuple, int32 number) {
-  constexpr size_t header = MAXALIGN(SizeofHeapTupleHeader);
-  constexpr size_t at = header + sizeof(Oid) + sizeof(int32);
-  HeapTupleHeader row = tuple->t_data;
-  if (!lies_in_its_page(slot, tuple) || tuple->t_len < at + VARHDRSZ || row->t_hoff != header ||
-      (row->t_infomask & HEAP_HASNULL) != 0 || HeapTupleHeaderGetNatts(row) != 3)
-    return {};
-  const char *data = reinterpret_cast<const char *>(row);
-  int32 stored_number;
-  memcpy(&stored_number, data + header + sizeof(Oid), sizeof stored_number);
-  bool plain = VARATT_IS_4B_U(data + at) || (VARATT_IS_1B(data + at) && !VARATT_IS_1B_E(data + at));
-  if (stored_number != number || !plain || VARSIZE_ANY(data + at) > tuple->t_len - at) return {};
-  return bytes_view(data + at);
-}
-
-// Puts an out-of-line value together, still compressed where it is stored so. Null: it is damaged. The server's own
-// reader trusts that a chunk is one, and reads what is none to its death.
-const varlena *gather(Relation relation, const varatt_external &pointer, const char **why) {
-  *why = "its pointer to an out-of-line value is damaged";
-  size_t size = VARATT_EXTERNAL_GET_EXTSIZE(pointer);
-  if (pointer.va_toastrelid != relation->rd_rel->reltoastrelid || pointer.va_rawsize < VARHDRSZ ||
-      static_cast<Size>(pointer.va_rawsize) > MaxAllocSize || size > static_cast<size_t>(pointer.va_rawsize) - VARHDRSZ)
-    return nullptr;
-  bool compressed = size < static_cast<size_t>(pointer.va_rawsize) - VARHDRSZ;
-  if (compressed && size < VARHDRSZ_COMPRESSED - VARHDRSZ) return nullptr;
-  varlena *value = static_cast<varlena *>(palloc(size + VARHDRSZ));
-  if (compressed)
-    SET_VARSIZE_COMPRESSED(value, size + VARHDRSZ);
-  else
-    SET_VARSIZE(value, size + VARHDRSZ);
-
-  Relation chunks = table_open(pointer.va_toastrelid, AccessShareLock);
-  Relation *indexes;
-  int index_count;
-  int valid = toast_open_indexes(chunks, AccessShareLock, &indexes, &index_count);
-  ScanKeyData key;
-  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(pointer.va_valueid));
-  SnapshotData memory;
-  IndexScanDesc scan = compat_index_beginscan(chunks, indexes[valid], compat_toast_snapshot(&memory), 1);
-  index_rescan(scan, &key, 1, nullptr, 0);
-  TupleTableSlot *slot = table_slot_create(chunks, nullptr);
-  int32 count = static_cast<int32>((size + TOAST_MAX_CHUNK_SIZE - 1) / TOAST_MAX_CHUNK_SIZE);
-  int32 next = 0;
-  *why = nullptr;
-  while (*why == nullptr && index_getnext_slot(scan, ForwardScanDirection, slot)) {
-    CHECK_FOR_INTERRUPTS();
-    bool must_free;
-    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
-    size_t done = static_cast<size_t>(next) * TOAST_MAX_CHUNK_SIZE;
-    Bytes chunk = chunk_of(slot, tuple, next);
-    if (next == count || chunk.size != Min(size - done, TOAST_MAX_CHUNK_SIZE)) {
-      *why = psprintf("chunk %d of an out-of-line value is damaged, missing, or one too many", next);
-    } else {
-      memcpy(VARDATA(value) + done, chunk.data, chunk.size);
-      next++;
-    }
-  }
-  if (*why == nullptr && next < count) *why = psprintf("missing chunk %d of an out-of-line value", next);
-  ExecDropSingleTupleTableSlot(slot);
-  index_endscan(scan);
-  toast_close_indexes(indexes, index_count, AccessShareLock);
-  table_close(chunks, AccessShareLock);
-  if (*why == nullptr && compressed &&
-      VARDATA_COMPRESSED_GET_EXTSIZE(value) != static_cast<uint32>(pointer.va_rawsize) - VARHDRSZ)
-    *why = "the length of a compressed value is damaged";
-  return *why == nullptr ? value : nullptr;
-}
-
-// Null: the value is damaged. Or an error says so: the server's, of a page or of what cannot be decompressed.
-const char *read_value(Relation relation, const varlena *stored, const char **why) {
-  if (VARATT_IS_EXTERNAL(stored)) {
-    varatt_external pointer;
-    VARATT_EXTERNAL_GET_POINTER(pointer, stored);
-    stored = gather(relation, pointer, why);
-    if (stored == nullptr) return nullptr;
-  }
-  // No method makes a value as short as that. A damaged length shall not ask for a gigabyte.
-  if (VARATT_IS_COMPRESSED(stored) && VARDATA_COMPRESSED_GET_EXTSIZE(stored) / 256 > VARSIZE(stored)) {
-    *why = "the length of a compressed value is damaged";
-    return nullptr;
-  }
-  return reinterpret_cast<const char *>(detoast_attr(const_cast<varlena *>(stored)));
-}
-
-// Fetches what lies out of line or compressed. A subtransaction, so that a damaged value is a finding and
-// not the end of the caller's work; parallel processes may begin none, and whoever started them tries again alone.
-const char *fetch(Relation relation, const char *value, const char **why) {
-  const varlena *stored = reinterpret_cast<const varlena *>(value);
-  if (IsInParallelMode()) return read_value(relation, stored, why);
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  const char *volatile fetched = nullptr;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  {
-    fetched = read_value(relation, stored, why);
-    ReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    // First of all, or an error that goes on, even one of copying this one, would leave the session inside of it.
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(context);
-    ErrorData *error = CopyErrorData();
-    FlushErrorState();
-    // Damaged data raises internal errors. All else, from a timeout to a full disk, is no finding.
-    if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR)) ReThrowError(error);
-    *why = error->message;
-    fetched = nullptr;
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
-  return fetched;
-}
-
 }  // namespace
 
 // get_partition_ancestors ends below a partition that is being detached.
@@ -301,28 +175,20 @@ const EventTable *event_table(Relation relation) {
     table->valid = false;
     table->attributes = nullptr;
   }
-  // What was built while something changed is built again: a few times at most, for where caches are discarded
-  // for the sake of testing it always has.
-  for (int i = 0; !table->valid && i < 4; i++) {
-    uint64 before = changes;
+  read_until_valid(changes, &table->valid, [=] {
+    table->version = changes;
     build(relation, table);
-    table->version = before;
-    table->valid = changes == before;
-  }
+  });
   last = table;
   return table;
 }
 
-void report_no_index(Relation relation) {
+void report_no_index(Relation relation, bool of_sequence) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
-                  errmsg("table \"%s\" has no unique index on (organization_id, sequence)", RelationGetRelationName(relation)),
-                  errhint("Create one: the events of a chain, and its end, are found in it.")));
-}
-
-void report_no_entity_index(Relation relation) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
-                  errmsg("table \"%s\" has no index on (entity_id, sequence)", RelationGetRelationName(relation)),
-                  errhint("Create one: the history of an entity is found in it.")));
+                  errmsg("table \"%s\" has no %s", RelationGetRelationName(relation),
+                         of_sequence ? "unique index on (organization_id, sequence)" : "index on (entity_id, sequence)"),
+                  of_sequence ? errhint("Create one: the events of a chain, and its end, are found in it.")
+                              : errhint("Create one: the history of an entity is found in it.")));
 }
 
 Oid events_relid() {
@@ -380,20 +246,49 @@ void event_of_values(const EventValues &values, Event *event) {
   }
 }
 
-void event_of_row(HeapTupleHeader row, EventValues *values, Event *event) {
+void event_of_row(HeapTupleHeader row, Event *event) {
   Oid relid = get_typ_typrelid(HeapTupleHeaderGetTypeId(row));
   if (!OidIsValid(relid))
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("the value is no row of a table of events"),
                     errhint("Pass a row of spine.events.")));
   Relation relation = relation_open(relid, AccessShareLock);
-  const EventTable *table = event_table(relation);
-  HeapTupleData tuple{};
-  tuple.t_len = HeapTupleHeaderGetDatumLength(row);
-  tuple.t_data = row;
-  for (int c = 0; c < column_count; c++)
-    values->value[c] = heap_getattr(&tuple, table->attnum[c], RelationGetDescr(relation), &values->null[c]);
+  const char *why;
+  if (!event_of_tuple(relation, event_table(relation), row, HeapTupleHeaderGetDatumLength(row), all_columns, event, &why))
+    report_damaged(*event, why);
   relation_close(relation, AccessShareLock);
-  event_of_values(*values, event);
+}
+
+void report_damaged(const Event &event, const char *why) {
+  if (!event.has(Column::organization_id))
+    ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_EVENT), errmsg("an event is damaged: %s", why),
+                    errhint("SELECT * FROM spine.find_chain_faults() says which; restore its row from a backup.")));
+  const char *organization = uuid_text(event.organization_id);
+  const char *which = event.has(Column::sequence) ? psprintf("event " INT64_FORMAT, event.sequence) : "an event";
+  ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_EVENT), errmsg("%s of organization %s is damaged: %s", which, organization, why),
+                  errhint("See SELECT * FROM spine.find_chain_faults('%s'), and restore the row from a backup.", organization)));
+}
+
+void require_columns(const Event &event, uint32 columns) {
+  for (int c = 0; c < column_count; c++)
+    if (columns & ~event.present & (uint32_t{1} << c)) report_damaged(event, psprintf("its %s is null", column_names[c]));
+}
+
+void require_readable_parts(const Event &event) {
+  for (auto [column, stored] : {std::make_pair(Column::payload, event.payload), std::make_pair(Column::personal, event.personal)}) {
+    if (!event.has(column)) continue;
+    std::string_view json;
+    Status status = hasher().canonical_json(stored, {SIZE_MAX, SIZE_MAX, false}, &json);
+    if (status == Status::out_of_memory) report(status, "a part of an event");
+    if (status != Status::ok) report_damaged(event, damaged_part);
+  }
+}
+
+PartHashes part_hashes(const Event &event) {
+  PartHashes parts;
+  Status status = hasher().hash_parts(event, &parts);
+  if (status == Status::malformed) report_damaged(event, damaged_part);
+  if (status != Status::ok) report(status, "an event");
+  return parts;
 }
 
 bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
@@ -408,11 +303,11 @@ bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader 
     uint32 this_bit = uint32_t{1} << c;
     if (!(rest.elsewhere & this_bit)) continue;
     rest.elsewhere &= ~this_bit;
-    const char *value = fetch(relation, reinterpret_cast<const char *>(rest.value[c]), why);
+    const char *value = read_value(relation, reinterpret_cast<const varlena *>(rest.value[c]), why);
     if (value == nullptr) return false;
     set_column(event, static_cast<Column>(c), reinterpret_cast<const uint8_t *>(value));
   }
-  if (bad_label) *why = "an enum has a value that is none of its labels";
+  if (bad_label) *why = no_such_label;
   return !bad_label;
 }
 

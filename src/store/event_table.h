@@ -30,11 +30,8 @@ struct EventTable {
 // Raises SP018 where the relation does not have the columns of spine.events.
 const EventTable *event_table(Relation relation);
 
-// Raises SP018, for a table whose sequence_index is invalid.
-[[noreturn]] void report_no_index(Relation relation);
-
-// Raises SP018, for a table whose entity_index is invalid.
-[[noreturn]] void report_no_entity_index(Relation relation);
+// Raises SP018, for a table whose sequence_index, or else entity_index, is invalid.
+[[noreturn]] void report_no_index(Relation relation, bool of_sequence);
 
 // The top of a partition's tree. A partition that is being detached, or that ALTER TABLE … DETACH PARTITION … CONCURRENTLY
 // left pending, belongs to it until that is done.
@@ -66,18 +63,33 @@ struct EventValues {
 // Reads values that the server itself built; fetches toasted ones into the current memory context.
 void event_of_values(const EventValues &values, Event *event);
 
-// Reads a row that a function was called with. Raises SP018 where it is none of a table of events.
-void event_of_row(HeapTupleHeader row, EventValues *values, Event *event);
+// Reads a row that a function was called with. Raises SP018 where it is none of a table of events, SP045.
+void event_of_row(HeapTupleHeader row, Event *event);
+
+// Raises SP045, for an event that cannot be read or lacks what it must have. It is named where it says which it is.
+[[noreturn]] void report_damaged(const Event &event, const char *why);
+
+// Raises SP045 where one of these columns (bits) is NULL.
+void require_columns(const Event &event, uint32 columns);
+
+// Raises SP045 where a part is no stored JSON: what passes, the server can read.
+void require_readable_parts(const Event &event);
+
+// The hashes of the parts, as Hasher::hash_parts gives them. Raises SP045.
+PartHashes part_hashes(const Event &event);
+
+inline constexpr char damaged_part[] = "a part is damaged: it is no stored JSON";
 
 // The block that the row lies in was read into memory whole; the row's length comes from the page itself.
 bool lies_in_its_page(const TupleTableSlot *slot, HeapTuple tuple);
 
-// Reads the wanted columns (bits) of a stored tuple without trusting a byte of it. data: the tuple with its
-// header, size: its length. False: it cannot be read; *why says why, and of *event only what present says is
-// set. Values that lie outside the tuple or are compressed are fetched into the current memory context; an
-// internal error there makes the tuple unreadable too, others are raised; in parallel mode all are.
+// Reads the wanted columns (bits, and whole_row) of a stored tuple without trusting a byte of it. data: the tuple with
+// its header, size: its length. False: it cannot be read; *why says why, and of *event only what present says is set.
+// Values that lie outside the tuple or are compressed are fetched into the current memory context; what the server
+// raises there goes on, and *event has then what lies in the tuple.
 bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,
                     Event *event, const char **why);
+inline constexpr char no_such_label[] = "an enum has a value that is none of its labels";  // all else was read
 
 // The label of an enum value, as it stands in the catalog; null where there is no such value.
 const char *enum_label(Oid value);

@@ -60,7 +60,7 @@ struct Registry {
 
 Registry known;
 bool is_valid;
-uint64 changes;  // counts invalidations, so that one that arrives while the table is read is not lost
+uint64 changes;  // counts invalidations
 Oid types_table;
 
 // What takes a guard off is on record whatever somebody deleted here.
@@ -93,13 +93,7 @@ void read_types() {
 // The registry as of the last message about a change. It holds until the next call.
 const Registry &registry() {
   AcceptInvalidationMessages();  // a transaction that holds its locks already may have heard of no change for long
-  // What was read while something changed is read again: a few times at most, for where caches are discarded for the
-  // sake of testing it always has.
-  for (int i = 0; i < 4 && !is_valid; i++) {
-    uint64 at = changes;
-    read_types();
-    is_valid = changes == at;
-  }
+  read_until_valid(changes, &is_valid, read_types);
   return known;
 }
 

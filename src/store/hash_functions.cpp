@@ -23,13 +23,6 @@ std::string_view canonical(Bytes stored, const char *what) {
   return json;
 }
 
-PartHashes parts_of(const Event &event) {
-  PartHashes parts;
-  Status status = hasher().hash_parts(event, &parts);
-  if (status != Status::ok) report(status, "a part of the event");
-  return parts;
-}
-
 }  // namespace
 
 extern "C" {
@@ -41,11 +34,10 @@ PGDLLEXPORT Datum spine_canonical_json(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_canonical_event);
 PGDLLEXPORT Datum spine_canonical_event(PG_FUNCTION_ARGS) {
-  EventValues values;
   Event event;
-  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &values, &event);
+  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &event);
   std::string_view document;
-  Status status = hasher().document(event, parts_of(event), &document);
+  Status status = hasher().document(event, part_hashes(event), &document);
   if (status != Status::ok) report(status, "event");
   if (document.size() > MaxAllocSize - VARHDRSZ - 1)
     ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the canonical form of the event exceeds 1 GB"),
@@ -55,11 +47,10 @@ PGDLLEXPORT Datum spine_canonical_event(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_event_digest);
 PGDLLEXPORT Datum spine_event_digest(PG_FUNCTION_ARGS) {
-  EventValues values;
   Event event;
-  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &values, &event);
+  event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &event);
   Hash hash;
-  Status status = hasher().digest(event, parts_of(event), &hash);
+  Status status = hasher().digest(event, part_hashes(event), &hash);
   if (status != Status::ok) report(status, "event");
   return bytea_datum({hash.data(), hash.size()});
 }

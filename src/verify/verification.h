@@ -4,7 +4,7 @@
 #include "access/access.h"
 #include "core/chain_check.h"
 #include "server/record_sort.h"
-#include "store/event_scan.h"
+#include "store/block_scan.h"
 #include "verify/verify_progress.h"
 
 extern "C" {
@@ -38,7 +38,9 @@ struct Verification {
   RecordSort summaries;
   Redo redo;
   bool singles;       // the second reading
+  BlockNumber blocks;
   BlockShare *share;  // who reads which blocks; null: all of them here
+  UnreadableBlocks unreadable;
   VerifyProgress progress;
 };
 

@@ -11,20 +11,17 @@
 #include "core/event_name.h"
 #include "core/uuid.h"
 #include "server/errors.h"
+#include "server/subtransaction.h"
 #include "store/event_table.h"
 #include "verify/verification.h"
 
 extern "C" {
-#include <access/heapam.h>
-#include <access/htup_details.h>
 #include <access/table.h>
-#include <access/tableam.h>
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <storage/bufmgr.h>
-#include <utils/fmgroids.h>
+#include <utils/guc.h>
 #include <utils/lsyscache.h>
-#include <utils/snapmgr.h>
 }
 
 namespace spine {
@@ -177,7 +174,7 @@ void check_content(Verification *v, const Event &event) {
   if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "an event");
   if (status != Status::ok)
     put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash,
-                      "a part is damaged: it is no stored JSON");
+                      damaged_part);
   else if (event.event_hash.size != hash.size() || memcmp(event.event_hash.data, hash.data(), hash.size()) != 0)
     put_content_fault(v, FaultKind::content_altered, event, {hash.data(), hash.size()}, event.event_hash,
                       "the content does not give event_hash");
@@ -217,9 +214,9 @@ void add_link(Verification *v, const Event &event) {
   }
 }
 
-void add_outside(Verification *v, const Uuid &organization, bool after) {
+void add_outside(Verification *v, const Uuid &organization, int64 known_last) {
   Segment segment;
-  if (v->folder->add_outside(organization, after, &segment)) put_segment(v, segment);
+  if (v->folder->add_outside(organization, known_last, &segment)) put_segment(v, segment);
 }
 
 void drain_folder(Verification *v) {
@@ -234,68 +231,110 @@ bool is_wanted(const Verification *v, const Event &event) {
   return v->readable.has(event.organization_id);
 }
 
-void check_row(Verification *v, const EventTable *table, HeapTuple tuple) {
+const char *table_name(const Verification *v) {
+  return psprintf("%s.%s", get_namespace_name(RelationGetNamespace(v->relation)), RelationGetRelationName(v->relation));
+}
+
+const char *row_detail(const Verification *v, const BlockScan *row, const char *why) {
+  return psprintf("the row at (%u,%u) of table %s cannot be read: %s", row->block(), row->line(), table_name(v), why);
+}
+
+void check_row(Verification *v, BlockScan *row) {
   Event event;
   const char *why;
-  constexpr uint32_t place = bit(Column::organization_id) | bit(Column::sequence);
-  constexpr uint32_t link = place | bit(Column::id) | bit(Column::timestamp) | bit(Column::previous_hash) | bit(Column::event_hash);
+  constexpr uint32_t link = event_place | bit(Column::id) | bit(Column::timestamp) | bit(Column::previous_hash) | bit(Column::event_hash);
   if (v->one || !v->readable.all || v->singles || v->range.has_context() || v->range.to != INT64_MAX) {
     // Most rows may be none of ours: look at their place first.
-    (void)event_of_tuple(v->relation, table, tuple->t_data, tuple->t_len, place, &event, &why);
+    (void)row->read(event_place, &event, &why);
     if (!is_wanted(v, event)) return;
-    if ((event.present & place) == place) {
+    if ((event.present & event_place) == event_place) {
       if (v->singles && !is_redone(v, event.organization_id)) return;
       bool after = event.sequence > v->range.to;
       if (after || (v->range.has_context() && event.sequence < v->range.from - 1)) {
-        add_outside(v, event.organization_id, after);
+        add_outside(v, event.organization_id, after ? event.sequence : 0);
         return;
       }
     }
   }
-  bool readable = event_of_tuple(v->relation, table, tuple->t_data, tuple->t_len, all_columns, &event, &why);
-  if ((event.present & place) != place) {
+  bool is_read = row->read(all_columns, &event, &why);
+  if ((event.present & event_place) != event_place) {
     if (!v->singles)
-      put_content_fault(v, FaultKind::malformed, event, {}, {},
-                        psprintf("the row at (%u,%u) cannot be read: %s", ItemPointerGetBlockNumberNoCheck(&tuple->t_self),
-                                 ItemPointerGetOffsetNumberNoCheck(&tuple->t_self),
-                                 readable ? "its organization_id or sequence is null" : why));
+      put_content_fault(v, is_read ? FaultKind::malformed : FaultKind::unreadable, event, {}, {},
+                        row_detail(v, row, is_read ? "its organization_id or sequence is null" : why));
     return;
   }
   if (!v->singles && (event.sequence >= v->range.from || !v->range.has_context())) {
-    if (readable)
+    if (is_read)
       check_content(v, event);
+    else if (why == no_such_label)
+      put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash, why);
     else
-      put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash, psprintf("the row cannot be read: %s", why));
+      put_content_fault(v, FaultKind::unreadable, event, {}, {}, row_detail(v, row, why));
   }
   if ((event.present & link) == link) add_link(v, event);
 }
 
-// Reads what the scan was set to, from block first to before block end.
-void read_rows(Verification *v, TableScanDesc scan, TupleTableSlot *slot, BlockNumber first, BlockNumber end) {
-  constexpr uint64 rows_between_reports = 64;
+// What is no row's fault, and belongs to nobody's chain: whoever may read all of the table hears of it.
+void put_unreadable(Verification *v, const char *detail) {
+  if (!v->singles && v->readable.all) put_content_fault(v, FaultKind::unreadable, Event(), {}, {}, detail);
+}
+
+struct RowVisitor : BlockVisitor {
+  Verification *v;
+  BlockNumber reported;  // as read, up to this block
   uint64 rows = 0;
-  while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-    CHECK_FOR_INTERRUPTS();
-    bool must_free;
-    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
-    if (!lies_in_its_page(slot, tuple))
-      tuple->t_len = 0;
-    else if (!v->read.sees(slot, tuple))
-      continue;
-    // Pages are filled from their end: the next row lies before this one, and is fetched while this one is hashed.
-    for (uint32 near = 64; near < tuple->t_len + 64; near += 64)
-      __builtin_prefetch(reinterpret_cast<const char *>(tuple->t_data) - near);
+
+  RowVisitor(Verification *verification, BlockNumber first) : v(verification), reported(first) {}
+
+  void see(BlockScan *row) override {
+    constexpr uint64 rows_between_reports = 64;
     MemoryContext before = MemoryContextSwitchTo(v->per_row);
-    check_row(v, event_table(v->relation), tuple);
+    check_row(v, row);
     MemoryContextSwitchTo(before);
     MemoryContextReset(v->per_row);
-    if (++rows % rows_between_reports == 0) {
-      BlockNumber block = ItemPointerGetBlockNumberNoCheck(&slot->tts_tid);
-      advance_progress(&v->progress, rows_between_reports, block - first);
-      first = block;
-    }
+    if (++rows == rows_between_reports) report(row->block());
   }
-  advance_progress(&v->progress, rows % rows_between_reports, end - first);
+
+  void miss(BlockNumber block, OffsetNumber line, const char *message) override {
+    v->unreadable.add(block);
+    const char *what = line == 0 ? psprintf("block %u", block) : psprintf("the row at (%u,%u)", block, line);
+    put_unreadable(v, psprintf("%s of table %s cannot be read: %s", what, table_name(v), message));
+  }
+
+  void report(BlockNumber block) {
+    advance_progress(&v->progress, rows, block - reported);
+    reported = block;
+    rows = 0;
+  }
+};
+
+void read_rows(Verification *v, BlockNumber first, BlockNumber end) {
+  BlockScan scan;
+  scan.begin(v->relation, &v->read);
+  RowVisitor visitor(v, first);
+  scan.visit(first, end, &visitor);
+  visitor.report(end);
+}
+
+struct MissingEnd : LostEnd {
+  Verification *v;
+
+  void found(const Uuid &organization, int64 sequence) override {
+    if (!v->singles || is_redone(v, organization)) add_outside(v, organization, sequence);
+  }
+};
+
+// A gap tells of what lay in the middle of a chain; of its end, the index by which it was stored.
+void find_missing_ends(Verification *v) {
+  if (v->unreadable.count == 0) return;
+  MissingEnd missing;
+  missing.v = v;
+  const Uuid *organizations = v->one ? &v->organization : v->readable.all ? nullptr : v->readable.sorted;
+  int count = v->one ? v->one_is_readable : v->readable.count;
+  ErrorData *error = catch_error([&] { find_lost_ends(v->relation, &v->read, v->unreadable, organizations, count, &missing); }, tells_of_damage);
+  if (error == nullptr) return;
+  put_unreadable(v, psprintf("an index of table %s cannot be read, so that chains may have lost their last events unseen: %s", table_name(v),
+                             error->message));
 }
 
 void put_summary(Verification *v, const Uuid &organization, const ChainWalker &walker) {
@@ -320,7 +359,8 @@ void begin_results(Verification *v) {
   v->summaries.begin(work_mem);
   v->redo.count = 0;
   v->redo.all = false;
-  begin_progress(&v->progress, RelationGetNumberOfBlocks(v->relation));
+  v->blocks = RelationGetNumberOfBlocks(v->relation);
+  begin_progress(&v->progress, v->blocks);
 }
 
 void read_alone(Verification *v) {
@@ -329,7 +369,15 @@ void read_alone(Verification *v) {
   walk_chains(v);
 }
 
+// Else a page that is damaged would seem to be empty.
+int refuse_damaged_pages() {
+  int level = NewGUCNestLevel();
+  (void)set_config_option("zero_damaged_pages", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  return level;
+}
+
 void verify(Verification *v) {
+  int settings_level = refuse_damaged_pages();
   v->read.begin();
   v->per_row = AllocSetContextCreate(CurrentMemoryContext, "verified row", ALLOCSET_DEFAULT_SIZES);
   begin_results(v);
@@ -349,6 +397,7 @@ void verify(Verification *v) {
   }
   end_progress();
   v->read.end();
+  AtEOXact_GUC(true, settings_level);
   v->faults.sort();
   v->summaries.sort();
 }
@@ -428,22 +477,16 @@ void read_table(Verification *v, int processes) {
   v->folder = owned_by_context<SegmentFolder>();
   Status status = v->folder->prepare(static_cast<size_t>((processes + 3) / 4));
   if (status != Status::ok) report(status, "the verification");
-  if (v->one) add_outside(v, v->organization, false);  // it has its row in the answer, also without an event
+  if (v->one) add_outside(v, v->organization, 0);  // it has its row in the answer, also without an event
 
-  TupleTableSlot *slot = table_slot_create(v->relation, nullptr);
-  TableScanDesc scan = table_beginscan_strat(v->relation, v->read.scan_snapshot(), 0, nullptr, true, false);
   if (v->share == nullptr) {
-    read_rows(v, scan, slot, 0, RelationGetNumberOfBlocks(v->relation));
+    v->unreadable = {};
+    read_rows(v, 0, v->blocks);
+    find_missing_ends(v);
   } else {
     BlockNumber first, count;
-    while (take_blocks(v->share, &first, &count)) {
-      table_rescan(scan, nullptr);
-      heap_setscanlimits(scan, first, count);
-      read_rows(v, scan, slot, first, first + count);
-    }
+    while (take_blocks(v->share, &first, &count)) read_rows(v, first, first + count);
   }
-  table_endscan(scan);
-  ExecDropSingleTupleTableSlot(slot);
   drain_folder(v);
   MemoryContextSwitchTo(before);
   MemoryContextDelete(reading);

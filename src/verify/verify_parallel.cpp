@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "store/event_table.h"
+#include "server/subtransaction.h"
 
 extern "C" {
 #include <access/parallel.h>
@@ -143,7 +143,7 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   shared->readable = v->readable.count;
   shared->one_is_readable = v->one_is_readable;
   shared->range = v->range;
-  shared->share.blocks = static_cast<BlockNumber>(v->progress.blocks_total);
+  shared->share.blocks = v->blocks;
   shared->share.processes = static_cast<uint32>(processes);
   pg_atomic_init_u32(&shared->share.next, 0);
   pg_atomic_init_u64(&shared->counts.rows, 0);
@@ -180,10 +180,9 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   return true;
 }
 
-// Damaged data, and a worker that could not start: what reading once more, alone, survives.
-bool may_succeed_alone(int sqlstate) {
-  return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) ||
-         sqlstate == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+// Damaged data, which reading without workers gets past, and a worker that could not start.
+bool may_succeed_alone(const ErrorData &error) {
+  return tells_of_damage(error) || error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 }
 
 }  // namespace
@@ -208,7 +207,7 @@ int planned_workers(const Verification *v) {
   int most = Min(max_parallel_maintenance_workers, max_parallel_workers);
   int workers = RelationGetParallelWorkers(v->relation, -1);
   if (workers < 0) {
-    uint64 blocks = v->progress.blocks_total;
+    uint64 blocks = v->blocks;
     workers = blocks > 0 && blocks >= static_cast<uint64>(min_parallel_table_scan_size) ? 1 : 0;
     for (uint64 enough = Max(min_parallel_table_scan_size, 1); workers > 0 && workers < most && blocks >= 3 * enough; enough *= 3)
       workers++;
@@ -217,34 +216,18 @@ int planned_workers(const Verification *v) {
 }
 
 bool verify_with_workers(Verification *v, int workers) {
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  MemoryContext attempt = AllocSetContextCreate(context, "parallel verification", ALLOCSET_DEFAULT_SIZES);
   RecordSort results = v->faults;
-  volatile bool done = false;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(attempt);
-  PG_TRY();
-  {
-    done = verify_in_parallel_mode(v, workers);
-    ReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    // First of all, or an error that goes on, even one of copying this one, would leave the session inside of it.
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(context);
-    ErrorData *error = CopyErrorData();
-    FlushErrorState();
-    if (!may_succeed_alone(error->sqlerrcode)) ReThrowError(error);
+  MemoryContext attempt = AllocSetContextCreate(CurrentMemoryContext, "parallel verification", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext before = MemoryContextSwitchTo(attempt);
+  bool done = false;
+  ErrorData *error = catch_error([&] { done = verify_in_parallel_mode(v, workers); }, may_succeed_alone);
+  if (error != nullptr) {
     ereport(DEBUG1, (errmsg("verifying again without parallel workers: %s", error->message)));
     v->faults = results;
     v->share = nullptr;
     done = false;
   }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
+  MemoryContextSwitchTo(before);
   MemoryContextDelete(attempt);
   return done;
 }

@@ -18,7 +18,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_refused is_allowed
   rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive
-  begin_query finish_query tamper put_file copy_of_server build_preload postmaster_of children_of kill_server ZERO_HASH GUARDS_OFF GUARDS_ON TRIGGERS_ON UNGUARD);
+  begin_query finish_query tamper readers read_everything put_file copy_of_server build_preload postmaster_of children_of kill_server ZERO_HASH GUARDS_OFF GUARDS_ON TRIGGERS_ON UNGUARD);
 
 use constant ZERO_HASH => '0' x 64;
 # A superuser who alters catalogs: the guard does not know the extension again. The triggers stay.
@@ -76,6 +76,68 @@ sub tamper
 {
 	my ($node, $db, $sql) = @_;
 	$node->safe_psql($db, GUARDS_OFF . "ALTER TABLE spine.events DISABLE TRIGGER ALL; $sql; " . TRIGGERS_ON . GUARDS_ON);
+	return;
+}
+
+# The functions and views that read stored events, each as a statement about organization $1 and entity $2 that looks at
+# each byte that it gets; those that change nothing, so that they can be called again.
+sub readers
+{
+	return (
+		read_events         => 'SELECT count(md5(e::text)) FROM spine.read_events($1) e',
+		replay              => q(SELECT spine.replay('public.handle(spine.events)', $1)),
+		entity_history      => q(SELECT count(md5(e::text)) FROM spine.entity_history('employee', $2) e),
+		entity_as_of        => q(SELECT spine.entity_as_of('employee', $2, 'infinity')),
+		to_cloudevent       => 'SELECT count(md5(spine.to_cloudevent(e)::text)) FROM spine.read_events($1) e',
+		canonical_event     => 'SELECT count(spine.canonical_event(e)) FROM spine.read_events($1) e',
+		event_digest        => 'SELECT count(spine.event_digest(e)) FROM spine.read_events($1) e',
+		next_batch          => q(SELECT count(md5(e::text)) FROM spine.next_batch('of ' || $1) e),
+		next_batch_filtered => q(SELECT count(md5(e::text)) FROM spine.next_batch('filtered ' || $1) e),
+		read_subscriptions  => 'SELECT count(*) FROM spine.read_subscriptions()',
+		read_chain_heads    => 'SELECT count(md5(h::text)) FROM spine.read_chain_heads() h',
+		verify_chain        => 'SELECT count(md5(v::text)) FROM spine.verify_chain($1) v',
+		find_chain_faults   => 'SELECT count(md5(f::text)) FROM spine.find_chain_faults($1) f',
+		record_verification => 'SELECT count(md5(v::text)) FROM spine.record_verification($1) v',
+		chain_status        => 'SELECT count(md5(s::text)) FROM spine.chain_status s WHERE organization_id = $1',
+		from_now            => q(SELECT spine.create_subscription('now ' || $1, ARRAY[$1], from_now => true)),
+		emit_event          => q(SELECT spine.emit_event('hcm.employee.updated', entity_id => $2, actor_id => $2, organization_id => $1)),
+		required            => 'INSERT INTO public.required (id, organization) VALUES ($2, $1)');
+}
+
+# A function public.read_everything(organizations, entities) that calls each reader for each organization and its entity,
+# undoes what it did, and returns reader, organization and the SQLSTATE, '' where
+# all went well; but those without, which it leaves out.
+sub read_everything
+{
+	my ($node, @without) = @_;
+	my %readers = readers();
+	delete @readers{@without};
+	my $calls = join ",\n", map { my $sql = $readers{$_}; "('$_', \$x\$$sql\$x\$)" } sort keys %readers;
+	$node->safe_psql('postgres', <<"SQL");
+CREATE FUNCTION public.handle(e spine.events) RETURNS void LANGUAGE plpgsql AS \$f\$ BEGIN PERFORM md5(e::text), spine.event_digest(e); END \$f\$;
+CREATE TABLE public.required (id uuid, organization uuid);
+SELECT spine.require_events('public.required', 'id', 'organization');
+CREATE FUNCTION public.read_everything(organizations uuid[], entities uuid[]) RETURNS TABLE (reader text, organization uuid, state text) LANGUAGE plpgsql AS \$f\$
+DECLARE statement text;
+BEGIN
+  FOR organization, reader, statement IN SELECT o, name, sql FROM unnest(organizations) o, (VALUES $calls) r(name, sql) LOOP
+    state := '';
+    BEGIN
+      PERFORM spine.create_subscription('of ' || organization, ARRAY[organization]);
+      PERFORM spine.create_subscription('filtered ' || organization, ARRAY[organization], domains => '{hcm}', event_types => '{hcm.employee.created}',
+                entity_types => '{employee}', actors => ARRAY[entities[array_position(organizations, organization)]], minimum_severity => 'low');
+      EXECUTE statement USING organization, entities[array_position(organizations, organization)];
+      SET CONSTRAINTS ALL IMMEDIATE;
+      RAISE SQLSTATE 'UNDOX';
+    EXCEPTION WHEN OTHERS THEN
+      state := nullif(SQLSTATE, 'UNDOX');
+      IF state NOT LIKE 'SP%' THEN RAISE NOTICE '%: %: %', reader, organization, SQLERRM; END IF;
+    END;
+    state := coalesce(state, '');
+    RETURN NEXT;
+  END LOOP;
+END \$f\$;
+SQL
 	return;
 }
 
@@ -252,7 +314,7 @@ SQL
 
 my %kind_order = (
 	content_altered  => 0, link_broken    => 1, event_missing => 2,
-	event_duplicated => 3, order_violated => 4, malformed     => 5);
+	event_duplicated => 3, order_violated => 4, malformed     => 5, unreadable => 6);
 
 # Sends a query through a background psql and does not wait for its end, which finish_query does. A query that ends at
 # once may bring its end along with the beginning: what came behind the beginning is kept.

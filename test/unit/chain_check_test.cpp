@@ -551,11 +551,44 @@ TEST_F(ChainCheck, AWalkerServesManyOrganizations) {
     Segment segment{};
     segment.first = at(1);
     segment.last_sequence = 5;
-    segment.continues = i == 0;
+    segment.known_last = i == 0 ? 5 : 0;
     walker.add(segment, &found);
     EXPECT_EQ(found.count, 0);
     EXPECT_EQ(walker.events(), 5);
   }
   walker.finish(&found);
   EXPECT_EQ(found.count, 0);
+}
+
+TEST_F(ChainCheck, AnEventThatIsKnownButNotReadIsMissing) {
+  ChainWalker walker;
+  StructureFaults found;
+  auto walk = [&](const Range &range, int64_t known_last, bool has_events) {
+    walker.begin(range, false);
+    Segment segment{};
+    segment.first = at(1);
+    segment.last_sequence = 5;
+    if (has_events) walker.add(segment, &found);
+    Segment known{};
+    known.empty = true;
+    known.known_last = known_last;
+    walker.add(known, &found);
+    walker.finish(&found);
+  };
+  walk({}, 7, true);
+  ASSERT_EQ(found.count, 1);
+  EXPECT_EQ(found.fault[0].kind, FaultKind::event_missing);
+  EXPECT_EQ(found.fault[0].sequence, 6);
+  EXPECT_EQ(found.fault[0].last_missing, 7);
+  walk({}, 5, true);
+  EXPECT_EQ(found.count, 0);
+  walk({}, 2, false);
+  ASSERT_EQ(found.count, 1);
+  EXPECT_EQ(found.fault[0].sequence, 1);
+  EXPECT_EQ(found.fault[0].last_missing, 2);
+  Range range;
+  range.to = 6;
+  walk(range, 9, true);
+  ASSERT_EQ(found.count, 1);
+  EXPECT_EQ(found.fault[0].last_missing, 6);
 }

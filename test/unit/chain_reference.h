@@ -49,7 +49,7 @@ class Verifier {
     Segment segment;
     for (const Link &link : table) {
       bool stores = in_scope(link, range) ? folder.add(link, &segment)
-                                          : folder.add_outside(link.organization, link.sequence > range.to, &segment);
+                                          : folder.add_outside(link.organization, link.sequence > range.to ? link.sequence : 0, &segment);
       if (stores) segments.push_back(segment);
     }
     displaced = segments.size();
@@ -68,7 +68,7 @@ class Verifier {
       segment.last_timestamp = link.timestamp;
       segment.last_hash = link.event_hash;
       segment.empty = !in_scope(link, range);
-      segment.continues = link.sequence > range.to;
+      segment.known_last = link.sequence > range.to ? link.sequence : 0;
       segments.push_back(segment);
     }
     walk(segments, range, true, &verdicts);

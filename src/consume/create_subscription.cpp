@@ -1,0 +1,142 @@
+// spine.create_subscription and spine.drop_subscription.
+#include "access/access.h"
+#include "consume/subscription.h"
+#include "core/event_name.h"
+#include "core/uuid.h"
+#include "server/errors.h"
+#include "store/emit.h"
+#include "store/owners_rights.h"
+
+extern "C" {
+#include <catalog/pg_type.h>
+#include <miscadmin.h>
+#include <utils/fmgrprotos.h>
+#include <utils/timestamp.h>
+}
+
+namespace spine {
+
+namespace {
+
+// A filter as it was given: its elements are names of that kind.
+enum class FilterKind { uuid, part, event_name };
+
+void check_filter(FunctionCallInfo fcinfo, int argument, const char *what, FilterKind kind) {
+  if (PG_ARGISNULL(argument)) return;
+  ArrayType *array = PG_GETARG_ARRAYTYPE_P(argument);
+  if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) == 0)
+    report_bad(psprintf("%s is an empty array", what), "It would let no event through: leave it out to let all through.");
+  if (array_contains_nulls(array)) report_bad(psprintf("%s holds a null", what), "Leave the array out to let all through.");
+  if (kind == FilterKind::uuid) return;
+  Elements elements;
+  elements.take(PointerGetDatum(array), TEXTOID);
+  for (int i = 0; i < elements.count; i++) {
+    std::string_view text = text_view(DatumGetPointer(elements.value[i]));
+    EventName parts;
+    if (kind == FilterKind::event_name ? parse_event_name(text, &parts) : is_name_part(text)) continue;
+    report_bad(psprintf("%s holds \"%s\", which no event can have", what, clipped(text)),
+               kind == FilterKind::event_name ? "An event name is <domain>.<entity>.<action>, such as hcm.employee.created."
+                                              : "Pass parts of event names, such as hcm of hcm.employee.created.");
+  }
+}
+
+// Positions for all organizations that there are, so that consumers share them from the start: at the beginning, or
+// at the last event.
+void add_positions(const char *name, const Elements &wanted, bool from_now) {
+  Growing organizations{UUIDOID}, sequences{INT8OID};
+  ChainScan scan;
+  scan.begin();
+  auto add = [&](const Uuid &organization) {
+    int64 sequence = 0;
+    if (from_now) {
+      scan.seek(organization, PG_INT64_MIN, organization);
+      if (scan.last()) sequence = scan.event().sequence;
+    }
+    Datum id = uuid_datum(organization);
+    organizations.add(id);
+    pfree(DatumGetPointer(id));
+    sequences.add(Int64GetDatum(sequence));
+  };
+  for (int i = 0; i < wanted.count; i++) add(uuid_of(wanted.value[i]));
+  if (wanted.count < 0) {
+    scan.seek(nil_uuid, PG_INT64_MIN, last_uuid);
+    while (scan.next()) {
+      Uuid organization = scan.event().organization_id;
+      add(organization);
+      scan.seek(organization, PG_INT64_MAX, last_uuid);
+    }
+  }
+  scan.end();
+  run_sql("INSERT INTO spine.subscription_positions (subscription, organization_id, sequence)"
+          " SELECT DISTINCT $1, o, s FROM unnest($2, $3) n(o, s)",
+          {text_argument(name), {UUIDARRAYOID, organizations.array()}, {INT8ARRAYOID, sequences.array()}});
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_create_subscription);
+PGDLLEXPORT Datum spine_create_subscription(PG_FUNCTION_ARGS) {
+  require_writable("spine.create_subscription()");
+  (void)require_reading(events_relid());
+  if (PG_ARGISNULL(0)) report_bad("the name of the subscription is null", "Give it a name.");
+  const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  if (strlen(name) == 0 || strlen(name) > 255)
+    report_bad(psprintf("\"%s\" is no name for a subscription", clipped(name)), "A name has 1 to 255 bytes.");
+  check_filter(fcinfo, 1, "organizations", FilterKind::uuid);
+  check_filter(fcinfo, 2, "domains", FilterKind::part);
+  check_filter(fcinfo, 3, "event_types", FilterKind::event_name);
+  check_filter(fcinfo, 4, "entity_types", FilterKind::part);
+  check_filter(fcinfo, 5, "actors", FilterKind::uuid);
+  Interval nothing{};
+  if (PG_ARGISNULL(8) || !DatumGetBool(DirectFunctionCall2(interval_gt, PG_GETARG_DATUM(8), IntervalPGetDatum(&nothing))))
+    report_bad("redeliver_after is not above 0", "Pass how long a consumer may take for a batch, such as interval '5 minutes'.");
+
+  Oid role = GetUserId();
+  OwnersRights rights;
+  rights.begin();
+  SPI_connect();
+  auto report_taken = [&] {
+    report_bad(psprintf("subscription \"%s\" exists already", clipped(name)), "Take another name, or spine.drop_subscription it.");
+  };
+  // Before it is locked, for those that consume it would wait.
+  if (run_sql(columns_of_subscription, {text_argument(name)}) > 0) report_taken();
+  lock_subscription(name, ExclusiveLock);
+  auto given = [&](int argument, Oid type) {
+    return SqlArgument{type, PG_ARGISNULL(argument) ? static_cast<Datum>(0) : PG_GETARG_DATUM(argument), PG_ARGISNULL(argument)};
+  };
+  if (run_sql("INSERT INTO spine.subscriptions (name, owner, organizations, domains, event_types, entity_types, actors, minimum_severity,"
+              " redeliver_after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+              {text_argument(name), {REGROLEOID, ObjectIdGetDatum(role)}, given(1, UUIDARRAYOID), given(2, TEXTARRAYOID), given(3, TEXTARRAYOID),
+               given(4, TEXTARRAYOID), given(5, UUIDARRAYOID), given(6, get_fn_expr_argtype(fcinfo->flinfo, 6)), given(8, INTERVALOID)}) == 0)
+    report_taken();
+  Elements organizations;
+  if (!PG_ARGISNULL(1)) organizations.take(PG_GETARG_DATUM(1), UUIDOID);
+  add_positions(name, organizations, !PG_ARGISNULL(7) && PG_GETARG_BOOL(7));
+  SPI_finish();
+  rights.end();
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_drop_subscription);
+PGDLLEXPORT Datum spine_drop_subscription(PG_FUNCTION_ARGS) {
+  require_writable("spine.drop_subscription()");
+  const char *name = name_argument(fcinfo);
+  Oid role = GetUserId();
+  OwnersRights rights;
+  rights.begin();
+  SPI_connect();
+  Subscription subscription;
+  subscription.open(name, ExclusiveLock, role);
+  for (const char *statement : {"DELETE FROM spine.subscription_batches WHERE subscription = $1",
+                                "DELETE FROM spine.subscription_positions WHERE subscription = $1", "DELETE FROM spine.subscriptions WHERE name = $1"})
+    run_sql(statement, {text_argument(name)});
+  SPI_finish();
+  rights.end();
+  PG_RETURN_VOID();
+}
+
+}  // extern "C"
+
+}  // namespace spine

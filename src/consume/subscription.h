@@ -1,0 +1,90 @@
+// Subscriptions: what each is, who may consume it, and which events pass its filters.
+//
+// How far a subscription is, is a position in each organization: within one, sequences have no gap and are in commit
+// order, so that "all up to n" skips nothing that commits late, and holds after a restore into whatever cluster.
+//
+// Who gives out an organization's events holds the row lock of its position to the end of the transaction, and others
+// pass it over; so the work is shared however long a consumer's transaction is, and no number of organizations fills
+// the lock table. One lock more, for a subscription, is whoever's who adds positions of organizations that have none.
+#pragma once
+
+#include "server/sql.h"
+#include "store/event_scan.h"
+
+extern "C" {
+#include <catalog/pg_type_d.h>
+#include <fmgr.h>
+#include <storage/lockdefs.h>
+#include <utils/array.h>
+}
+
+namespace spine {
+
+// Of what the last statement returned; the one without null raises SP046 where the field is NULL.
+Datum field(uint64 row, int column, bool *null);
+Datum field(uint64 row, int column);
+
+// An array that grows, in the current memory context.
+struct Growing {
+  Oid type;
+  ArrayBuildState *state = nullptr;
+
+  void add(Datum value) { state = accumArrayResult(state, value, false, type, CurrentMemoryContext); }
+  Datum array() const {
+    return state == nullptr ? PointerGetDatum(construct_empty_array(type)) : makeArrayResult(state, CurrentMemoryContext);
+  }
+};
+
+// The elements of an array of that type, uuid, text or bigint, without nulls; -1: the array is NULL.
+struct Elements {
+  int count = -1;
+  Datum *value = nullptr;
+
+  void take(Datum array, Oid type);
+};
+
+inline SqlArgument text_argument(const char *text) { return {TEXTOID, CStringGetTextDatum(text)}; }
+
+// The name that a function was called with. Raises SP029 where it is null.
+const char *name_argument(FunctionCallInfo fcinfo);
+
+// Raises SP031.
+[[noreturn]] void report_bad(const char *message, const char *hint);
+
+// To the end of the transaction. Who consumes a subscription shares it, who makes or drops it does so alone.
+void lock_subscription(const char *name, LOCKMODE mode);
+
+// False: another transaction adds positions.
+bool lock_additions(const char *name);
+
+inline constexpr const char *columns_of_subscription =
+    "SELECT owner, organizations, domains, event_types, entity_types, actors, minimum_severity, redeliver_after FROM spine.subscriptions"
+    " WHERE name = $1";
+
+// Whoever reads a subscription is connected to SPI, whose memory it lies in.
+struct Subscription {
+  const char *name;
+  Elements organizations, domains, event_types, entity_types, actors;
+  bool has_minimum;
+  Oid severity_type;
+  Datum minimum_severity;
+  FmgrInfo at_least;
+  Datum redeliver_after;
+
+  // One that the role may consume. Raises SP029, 42501.
+  void open(const char *its_name, LOCKMODE mode, Oid role);
+  // From a row of the last statement.
+  void read(uint64 row, int column);
+  bool is_filtered() const;
+  // Whether an event passes the filters; its organization is the caller's to look at.
+  bool lets_through(const Event &event);
+
+  // What lets_through looks at.
+  static constexpr uint32 filtered_columns = bit(Column::severity) | bit(Column::actor_id) | bit(Column::domain) |
+                                             bit(Column::event_type) | bit(Column::entity_type);
+
+ private:
+  void look_up(Oid role, const char *row_lock) const;
+};
+
+}  // namespace spine
