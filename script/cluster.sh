@@ -2,7 +2,7 @@
 #
 # Nothing is installed into the system. PostgreSQL finds its files relative to its own program, so a copy of
 # its programs beside links to its libraries is an installation of its own; `make install` goes there. Whoever is
-# root works as the user postgres, because the server refuses root.
+# root works as the user postgres, or as the one that TEST_USER names, because the server refuses root.
 #
 #   workshop    makes $work, builds a copy of the checkout there, and removes all of it at exit
 #   start NAME  starts a cluster; psql and its kin find it through PGHOST and PGPORT
@@ -17,12 +17,13 @@ set -eu
 major=${PG_MAJOR:-15}
 pg_config=${PG_CONFIG:-/usr/lib/postgresql/$major/bin/pg_config}
 root=${root:-$(cd "$(dirname "$0")/.." && pwd)}
+test_user=${TEST_USER:-postgres}
 # All of it is copied.
 [ -f "$root/people_os_spine.control" ] || { echo "$root is no checkout of people_os_spine: set root" >&2; exit 1; }
 
 as_user() {
   if [ "$(id -u)" -eq 0 ]; then
-    (cd "$work" && runuser -u postgres -- "$@")
+    (cd "$work" && runuser -u "$test_user" -- "$@")
   else
     (cd "$work" && "$@")
   fi
@@ -84,7 +85,7 @@ workshop() {
   trap 'exit 143' TERM
   install_server
   build_extension
-  [ "$(id -u)" -ne 0 ] || chown -R postgres: "$work/clusters" "$work/source"
+  [ "$(id -u)" -ne 0 ] || chown -R "$test_user:" "$work/clusters" "$work/source"
 }
 
 start() {
@@ -111,7 +112,7 @@ tap() {
   out=$work/$1
   shift
   mkdir -p "$out"
-  [ "$(id -u)" -ne 0 ] || chown postgres: "$out"
+  [ "$(id -u)" -ne 0 ] || chown "$test_user:" "$out"
   as_user env PG_REGRESS="$pgxs_test/regress/pg_regress" TESTDIR="$out" TESTDATADIR="$out/data" \
     TESTLOGDIR="$out/log" PERL5LIB="$pgxs_test/perl:$work/source/test/tap" \
     sh -c 'cd "$1" && shift && exec "$@"' sh "$work/source" "$@"

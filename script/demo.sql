@@ -115,9 +115,9 @@ ALTER TABLE spine.events DISABLE TRIGGER ALL;
 \set ECHO none
 
 \echo
-\echo '== One who alters the catalogs can, and raises a payout of the past'
+\echo '== One who alters the catalogs in a session without the library can, and raises a payout of the past'
 \set ECHO queries
-SET allow_system_table_mods = on;
+\c
 UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'spine.events'::regclass;
 \c
 UPDATE spine.events SET payload = jsonb_set(payload, '{amount}', '19200.50') WHERE payload ->> 'employee' = 'Grace';

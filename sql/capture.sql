@@ -1,4 +1,5 @@
--- Capture: what a business table's changes become, in every way that rows change.
+-- Capture: what a business table's changes become, in every way that rows change. They are chained at the commit, so what a
+-- transaction is to see of them it chains before.
 SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
 SET people_os_spine.organization_id = '00000000-0000-4000-8000-0000000ca001';
 CREATE SCHEMA hr;
@@ -6,7 +7,7 @@ CREATE SCHEMA capture_test;
 SET search_path = capture_test;
 -- What this transaction emitted, in order.
 CREATE VIEW emitted AS
-  SELECT right(organization_id::text, 2) AS org, event_type, right(entity_id::text, 4) AS entity, payload - 'table' AS payload
+  SELECT right(organization_id::text, 2) AS org, event_type, right(entity_id::text, 4) AS entity, payload - 'table' - 'spine_capture' AS payload
     FROM spine.events WHERE transaction_id = pg_current_xact_id_if_assigned() ORDER BY organization_id, sequence;
 CREATE FUNCTION id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-4000-8000-00000000' || lpad(n::text, 4, '0'))::uuid $$;
 CREATE FUNCTION org(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-4000-8000-0000000ca0' || lpad(n::text, 2, '0'))::uuid $$;
@@ -39,6 +40,7 @@ UPDATE hr.employee SET secret = 'z';
 UPDATE hr.employee SET ssn = '124', name = upper(name) WHERE id = id(1);
 UPDATE hr.employee SET salary = 1 WHERE false;
 DELETE FROM hr.employee WHERE id = id(2);
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT * FROM emitted;
 SELECT DISTINCT severity, payload->>'table' AS "table" FROM spine.events WHERE transaction_id = pg_current_xact_id();
 COMMIT;
@@ -48,6 +50,7 @@ UPDATE hr.employee SET org = org(3), salary = 12 WHERE id = id(1);
 UPDATE hr.employee SET id = id(3);
 UPDATE hr.employee SET org = NULL;
 UPDATE hr.employee SET org = org(1);
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT * FROM emitted;
 COMMIT;
 
@@ -63,6 +66,7 @@ MERGE INTO hr.employee e USING (VALUES (11), (12), (14)) v (n) ON e.id = id(v.n)
   WHEN MATCHED AND n = 11 THEN UPDATE SET name = 'Merged' WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, name) VALUES (id(n), 'Merged in');
 WITH gone AS (DELETE FROM hr.employee WHERE id = id(13) RETURNING name), new AS (INSERT INTO hr.employee (id, name) SELECT id(15), name FROM gone)
   UPDATE hr.employee SET name = 'Beside' WHERE id = id(14);
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT event_type, entity, payload->'before'->>'name' AS before, payload->'after'->>'name' AS after, payload->'changed' AS changed FROM emitted;
 COMMIT;
 
@@ -87,6 +91,7 @@ INSERT INTO member VALUES (1, 1), (2, 3);
 BEGIN;
 UPDATE unit SET id = 4 WHERE id = 3;
 DELETE FROM unit WHERE id = 1;
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT event_type, payload FROM emitted ORDER BY event_type, payload::text;
 SELECT bool_and(entity_id = spine.entity_uuid('hcm', entity_type, coalesce(payload->'after', payload->'before')->>'id')) AS named_by_key
   FROM spine.events WHERE transaction_id = pg_current_xact_id();
@@ -101,6 +106,7 @@ BEGIN;
 INSERT INTO item (id, name) VALUES (1, 'pen');
 ALTER TABLE item ADD COLUMN price numeric NOT NULL DEFAULT 1.50;
 UPDATE item SET name = 'pencil';
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT payload FROM emitted;
 COMMIT;
 
@@ -109,6 +115,7 @@ CREATE FUNCTION after_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE 
 CREATE TRIGGER after_row AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION after_row();
 BEGIN;
 INSERT INTO item (id, name, price) VALUES (3, 'ink', 1);
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT event_type, payload->'after'->'price' AS price FROM emitted;
 COMMIT;
 DROP TRIGGER after_row ON item;
@@ -129,7 +136,7 @@ UPDATE kinds SET i2 = 2;
 SHOW TimeZone; SHOW quote_all_identifiers;
 RESET TimeZone; RESET DateStyle; RESET IntervalStyle; RESET extra_float_digits; RESET bytea_output; RESET quote_all_identifiers;
 SELECT action, jsonb_pretty((payload->'before') - 'long') AS before, payload->'changed' AS changed, payload->>'table' AS "table" FROM spine.events WHERE event_type = 'a.kinds.updated';
-SELECT c.payload->'after' = u.payload->'before' AS same_in_both, length(u.payload->'after'->>'long') AS long, c.entity_id = u.entity_id AS same_entity
+SELECT (c.payload->'after') - 'long' = u.payload->'before' AS same_in_both, length(u.payload->'after'->>'long') AS long, c.entity_id = u.entity_id AS same_entity
   FROM spine.events c, spine.events u WHERE c.event_type = 'a.kinds.created' AND u.event_type = 'a.kinds.updated';
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET search_path = pg_catalog;
 SELECT to_jsonb(k) = (SELECT payload->'after' FROM spine.events WHERE event_type = 'a.kinds.updated') AS as_to_jsonb FROM capture_test.kinds k;
@@ -155,12 +162,14 @@ DELETE FROM capture_more.part_d;
 INSERT INTO capture_more.part_d VALUES ('d', 4);
 MERGE INTO part p USING (VALUES (1)) v (n) ON p.id = v.n WHEN MATCHED AND n = 1 THEN UPDATE SET region = 'a' WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES ('a', n);
 DELETE FROM part_b WHERE id = 2;
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT event_type, payload FROM emitted;
 SELECT DISTINCT payload->>'table' AS "table" FROM spine.events WHERE transaction_id = pg_current_xact_id();
 COMMIT;
 ALTER TABLE part DETACH PARTITION apart;
 BEGIN;
 INSERT INTO apart VALUES ('n', 31, 'c');
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT payload->>'table' AS "table" FROM spine.events WHERE transaction_id = pg_current_xact_id();
 COMMIT;
 -- A further definition replaces the first, everywhere.
@@ -181,6 +190,7 @@ INSERT INTO cat VALUES (2, 'Tom');
 INSERT INTO cow VALUES (3, 'Moo');
 UPDATE animal SET name = upper(name);
 DELETE FROM ONLY animal;
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT event_type, payload FROM emitted;
 COMMIT;
 
@@ -248,6 +258,7 @@ INSERT INTO part_e VALUES ('e', 1);
 BEGIN;
 UPDATE part_e SET id = 2;
 INSERT INTO by_hand VALUES (1);
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT event_type, payload->'table' AS "table" FROM spine.events WHERE transaction_id = pg_current_xact_id() ORDER BY organization_id, sequence;
 COMMIT;
 -- Names that are the mark's.
@@ -257,6 +268,7 @@ CREATE TABLE heir_child () INHERITS (heir);
 SELECT * FROM triggers WHERE "table" IN ('heir'::regclass, 'heir_child'::regclass) AND tgname = 'spine_capture_insert' ORDER BY 1;
 BEGIN;
 INSERT INTO heir_child VALUES (1);
+SELECT spine.chain_pending() > 0 AS chained;
 SELECT event_type, payload FROM emitted;
 COMMIT;
 
@@ -370,3 +382,6 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA spine FROM capture_owner;
 REVOKE ALL ON SCHEMA spine FROM capture_owner;
 DROP ROLE capture_owner, capture_writer;
 DELETE FROM spine.event_types WHERE NOT built_in;
+-- What is gone with the schemas is told until it is forgotten.
+SELECT count(spine.forget_watch(kind, table_name)) > 0 AS forgotten FROM spine.watches WHERE to_regclass(table_name) IS NULL;
+SELECT count(*) AS watches FROM spine.watches;

@@ -87,12 +87,11 @@ SELECT org, action FROM chain_at_actions WHERE action IN ('elsewhere', 'last');
 COMMIT;
 
 -- Triggers of the user's, constraints, and an error while chaining, which fails the commit.
+CREATE ROLE chain_at_app;
+SELECT spine.grant_emitter('chain_at_app');
 CALL guard_off();
 CREATE FUNCTION chain_at_note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'stored % by %', NEW.action, current_user; RETURN NULL; END $$;
 CREATE TRIGGER note AFTER INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION chain_at_note();
-CREATE ROLE chain_at_app;
-GRANT USAGE ON SCHEMA spine TO chain_at_app;
-GRANT EXECUTE ON FUNCTION spine.emit_event, spine.entity_uuid TO chain_at_app;
 BEGIN;
 SET LOCAL ROLE chain_at_app;
 SELECT spine.emit_event('a.b.as_app', entity_id => :E) IS NOT NULL AS emitted;
@@ -201,5 +200,6 @@ DROP VIEW chain_at_actions;
 DROP TABLE chain_at_business;
 DROP PROCEDURE chain_at_steps;
 DROP FUNCTION chain_at_note, chain_at_complete, chain_at_emit, chain_at_follow;
+SELECT spine.revoke_all('chain_at_app');
 DROP OWNED BY chain_at_app;
 DROP ROLE chain_at_app;

@@ -29,14 +29,99 @@ SELECT * FROM context;
 SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid());
 ROLLBACK;
 BEGIN;
-SELECT spine.set_context(NULL, :'ada');
+SELECT spine.set_context(NULL, NULL);
 SELECT * FROM context;
 SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid());
 ROLLBACK;
 SELECT * FROM context;
+-- An actor who acts for nobody is half a context.
+\set VERBOSITY sqlstate
+BEGIN;
+SELECT spine.set_context(NULL, :'ada');
+ROLLBACK;
+\set VERBOSITY default
 
--- Outside of a transaction block it is of no use; in a function it may be.
+-- What takes the context back gives no other client's to events.
+CREATE FUNCTION context_emit(actor uuid DEFAULT NULL, organization uuid DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  emitted uuid;
+  event spine.events;
+BEGIN
+  emitted := spine.emit_event('a.b.context', entity_id => gen_random_uuid(), actor_id => actor, organization_id => organization);
+  SELECT * INTO event FROM spine.events WHERE id = emitted;
+  RETURN right(event.organization_id::text, 4) || ' by ' || right(event.actor_id::text, 4);
+EXCEPTION WHEN OTHERS THEN
+  RETURN SQLSTATE || ' ' || SQLERRM;
+END
+$$;
+BEGIN;
+SAVEPOINT a;
 SELECT spine.set_context(:'A', :'ada');
+SELECT context_emit();
+ROLLBACK TO a;
+SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid());
+ROLLBACK TO a;
+SELECT context_emit();
+SELECT context_emit(organization => :'A');
+SELECT context_emit(:'ada', :'A');
+-- What is said later counts, and so does an earlier context of the transaction.
+SET LOCAL people_os_spine.organization_id = :'A';
+SELECT context_emit();
+SELECT context_emit(actor => :'ada');
+SELECT spine.set_context(:'A', :'ada');
+SAVEPOINT b;
+SELECT spine.set_context(:'B', :'ada');
+SELECT context_emit();
+ROLLBACK TO b;
+SELECT context_emit();
+-- Settings that are empty are none.
+SET LOCAL people_os_spine.organization_id = '';
+SELECT context_emit();
+COMMIT;
+-- The next transaction has none yet, and the session's counts.
+SELECT context_emit();
+BEGIN;
+DO $$
+BEGIN
+  PERFORM spine.set_context('00000000-0000-4000-8000-0000000c0001', '00000000-0000-4000-8000-0000000000a1');
+  RAISE division_by_zero;
+EXCEPTION WHEN division_by_zero THEN NULL;
+END
+$$;
+SELECT context_emit();
+ROLLBACK;
+-- A function's own setting ends with it, and what it called set_context for.
+CREATE FUNCTION context_own() RETURNS text LANGUAGE plpgsql SET people_os_spine.organization_id = '00000000-0000-4000-8000-0000000c0002' AS $$
+BEGIN
+  PERFORM spine.set_context('00000000-0000-4000-8000-0000000c0001', '00000000-0000-4000-8000-0000000000a1');
+  RETURN context_emit();
+END
+$$;
+BEGIN;
+SELECT context_own();
+SELECT context_emit();
+ROLLBACK;
+CREATE PROCEDURE context_commits() LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM spine.set_context('00000000-0000-4000-8000-0000000c0001', '00000000-0000-4000-8000-0000000000a1');
+  RAISE NOTICE '%', context_emit();
+  COMMIT;
+  RAISE NOTICE '%', context_emit();
+  PERFORM spine.set_context('00000000-0000-4000-8000-0000000c0001', '00000000-0000-4000-8000-0000000000a1');
+  RAISE NOTICE '%', context_emit();
+  ROLLBACK;
+  RAISE NOTICE '%', context_emit();
+END
+$$;
+CALL context_commits();
+SELECT context_emit();
+DROP FUNCTION context_emit, context_own;
+DROP PROCEDURE context_commits;
+
+-- Outside of a transaction block it would be of no use; in a function it may be.
+\set VERBOSITY sqlstate
+SELECT spine.set_context(:'A', :'ada');
+\set VERBOSITY default
 SELECT 1 AS one FROM spine.set_context(:'A', :'ada');
 PREPARE context AS SELECT spine.set_context($1, $2);
 EXECUTE context(:'A', :'ada');
@@ -80,6 +165,9 @@ SELECT * FROM context;
 CREATE ROLE spine_contextual;
 SET ROLE spine_contextual;
 SELECT spine.set_context(:'A', :'ada');
+BEGIN;
+SELECT spine.set_context(:'A', :'ada');
+ROLLBACK;
 RESET ROLE;
 SELECT spine.grant_emitter('spine_contextual', ARRAY[:'A']::uuid[]);
 SET ROLE spine_contextual;

@@ -107,6 +107,6 @@ CREATE TEMP TABLE emit_twenty AS SELECT jsonb_agg(jsonb_build_object('event_type
   'organization_id', '00000000-0000-4000-8000-0000000e02' || lpad(i::text, 2, '0'))) AS events FROM generate_series(1, 20) i;
 SELECT count(*) FROM emit_twenty, spine.emit_events(events);
 SELECT count(*) FROM emit_twenty, spine.emit_events(events);
-SELECT count(*) FILTER (WHERE locktype = 'advisory') AS chains, count(*) FILTER (WHERE mode = 'ShareRowExclusiveLock') AS tables
+SELECT count(*) FILTER (WHERE objsubid = 21328) AS chains, count(*) FILTER (WHERE objsubid = 21330 AND mode = 'ExclusiveLock') AS bulk
   FROM pg_locks WHERE pid = pg_backend_pid();
 ROLLBACK;

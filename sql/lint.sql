@@ -44,4 +44,42 @@ SELECT oid::regprocedure AS writes FROM member_function WHERE proname ~ '^(emit|
 -- Tables that hold data are dumped, and are plain heap.
 SELECT c.oid::regclass AS is_not_dumped FROM member_relation c WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'people_os_spine' AND c.oid = ANY (e.extconfig));
 SELECT c.oid::regclass AS is_another_kind FROM member_relation c LEFT JOIN pg_am m ON m.oid = relam WHERE relkind = 'r' AND (relpersistence <> 'p' OR amname <> 'heap');
+-- No index follows a collation whose rules another version of the C library or of ICU may change.
+SELECT i.indexrelid::regclass AS follows_a_collation FROM member_relation c JOIN pg_index i ON indrelid = c.oid, unnest(indcollation) k (used)
+ WHERE k.used NOT IN (0, '"C"'::regcollation, '"POSIX"'::regcollation);
 SELECT guard AS is_broken FROM spine.verify_guards() WHERE NOT ok;
+
+-- What can be updated or deleted from has a replica identity, or a publication of all tables would refuse it.
+SELECT c.oid::regclass AS has_no_replica_identity FROM member_relation c
+ WHERE relkind = 'r' AND relreplident <> 'f' AND (relreplident <> 'd' OR NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary));
+-- Only the owner writes, but to spine.events.
+SELECT c.oid::regclass AS is_written_by_others FROM member_relation c
+ WHERE relkind = 'r' AND relname <> 'events' AND 2 <> (SELECT count(*) FROM pg_trigger t
+   WHERE t.tgrelid = c.oid AND t.tgfoid = 'spine.refuse_writer'::regproc AND t.tgenabled = 'A' AND t.tgtype IN (62, 31));
+
+-- The table of rights has each object once, and no other; and what the functions grant is what it says.
+CREATE TEMP VIEW right_of_member AS
+  SELECT 'schema' AS kind, 'spine' AS name
+  UNION ALL SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, relname FROM member_relation WHERE relkind IN ('r', 'v', 'S')
+  UNION ALL SELECT 'function', proname FROM member_function
+  UNION ALL SELECT 'type', typname FROM pg_type t JOIN member ON classid = 'pg_type'::regclass AND objid = t.oid WHERE typrelid = 0 AND typelem = 0;
+SELECT kind, name, count(r.kind) AS expected_rights, count(m.kind) AS objects
+  FROM spine.expected_rights() r FULL JOIN right_of_member m USING (kind, name) GROUP BY 1, 2 HAVING count(r.kind) <> 1 OR count(m.kind) <> 1;
+BEGIN;
+CREATE ROLE lint_emitter;
+CREATE ROLE lint_reader;
+CREATE ROLE lint_auditor;
+SELECT spine.grant_emitter('lint_emitter'), spine.grant_reader('lint_reader'), spine.grant_auditor('lint_auditor');
+WITH given AS (
+  SELECT 'schema' AS kind, nspname AS name, nspacl AS acl FROM pg_namespace WHERE nspname = 'spine'
+  UNION ALL SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, relname, relacl FROM member_relation
+  UNION ALL SELECT 'function', proname, proacl FROM member_function
+  UNION ALL SELECT 'type', typname, typacl FROM pg_type t JOIN member ON classid = 'pg_type'::regclass AND objid = t.oid WHERE typrelid = 0 AND typelem = 0
+), is_given AS (
+  SELECT kind, name::text, privilege_type AS privilege, grantee::regrole::text AS role FROM given, aclexplode(acl) WHERE grantee::regrole::text ~ '^lint_'
+), is_expected AS (
+  SELECT kind, name, privilege, role FROM spine.expected_rights(), LATERAL (VALUES ('lint_emitter', emitter), ('lint_reader', reader), ('lint_auditor', auditor)) v (role, has) WHERE has
+)
+(SELECT 'given' AS which, * FROM is_given EXCEPT SELECT 'given', * FROM is_expected)
+UNION ALL (SELECT 'expected', * FROM is_expected EXCEPT SELECT 'expected', * FROM is_given);
+ROLLBACK;

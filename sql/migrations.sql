@@ -162,6 +162,16 @@ DO $$ BEGIN EXECUTE format('CREATE FUNCTION mig.long(%s) RETURNS int LANGUAGE sq
 SELECT payload FROM mig.events ORDER BY sequence DESC LIMIT 1;
 RESET people_os_spine.max_payload_size;
 SELECT count(*) FROM mig.new();
+-- The wait for the platform's chain at the commit of what runs in no transaction block is not bounded by lock_timeout; the
+-- session's stays.
+CREATE TABLE mig.stepwise (id int);
+SET lock_timeout = '1min';
+CREATE INDEX CONCURRENTLY mig_stepwise ON mig.stepwise (id);
+SHOW lock_timeout;
+RESET lock_timeout;
+-- Not seen.
+EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) CREATE TABLE mig.explained AS SELECT 1 AS a;
+SELECT * FROM mig.new();
 -- No environment: no migration.
 SET people_os_spine.environment = DEFAULT;
 ALTER DATABASE contrib_regression RESET people_os_spine.environment;
@@ -172,6 +182,11 @@ SET client_min_messages = warning;
 \set VERBOSITY default
 CREATE TABLE mig.nowhere (id int);
 \set VERBOSITY terse
+-- What runs in no transaction block finds out before its work, and leaves nothing half done.
+CREATE INDEX CONCURRENTLY mig_nowhere ON mig.stepwise (id);
+DROP INDEX CONCURRENTLY mig.mig_stepwise;
+SELECT relname, indisvalid FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = 'mig.stepwise'::regclass ORDER BY 1;
+VACUUM mig.stepwise;
 SELECT spine.stop_capturing_migrations();
 ALTER DATABASE contrib_regression SET people_os_spine.environment = 'test';
 \c -
@@ -188,8 +203,8 @@ SELECT spine.stop_requiring_events('mig.held');
 SELECT * FROM mig.new();
 -- Not where they are called as they are not meant to be.
 SELECT spine.note_migration();
-CREATE EVENT TRIGGER mig_wrong ON ddl_command_start EXECUTE FUNCTION spine.note_migration();
-CREATE TABLE mig.never (id int);
+CREATE EVENT TRIGGER mig_wrong ON table_rewrite EXECUTE FUNCTION spine.note_migration();
+ALTER TABLE mig.held ALTER id TYPE text;
 DROP EVENT TRIGGER mig_wrong;
 -- Twice is once; and stopped.
 SELECT spine.capture_migrations();

@@ -23,6 +23,112 @@ SELECT spine.grant_emitter('spine_app');
 TABLE ours;
 SELECT spine.grant_emitter('spine_app', ARRAY[:'A', :'B']::uuid[]);
 
+-- Each change of a right is an event of the platform's chain, and what stays as it was is none.
+CREATE VIEW rights AS
+  SELECT action, payload->>'role' AS role, payload->>'capability' AS capability, payload->>'by' = current_user AS by_me,
+         jsonb_path_query_array(payload, '$.organizations[*]') AS organizations, payload->'organizations' = 'null' AS all
+    FROM spine.events WHERE entity_type = 'rights' AND payload->>'role' IN ('spine_app', 'spine Reader', 'spine_auditor') ORDER BY sequence;
+TABLE rights;
+SELECT spine.grant_emitter('spine_app', ARRAY[:'B', :'A']::uuid[]);
+SELECT count(*) FROM rights;
+BEGIN;
+SELECT spine.grant_emitter('spine_app', ARRAY[:'B', :'C']::uuid[]);
+UPDATE spine.role_bindings SET organization_id = NULL WHERE role = 'spine_app'::regrole AND organization_id = :'C';
+DELETE FROM spine.role_bindings WHERE role = 'spine_app'::regrole;
+SELECT spine.chain_pending();
+SELECT * FROM rights OFFSET 9;
+ROLLBACK;
+BEGIN;
+TRUNCATE spine.role_bindings;
+SELECT spine.chain_pending() >= 3 AS each_is_an_event;
+ROLLBACK;
+-- Many organizations are more than one event.
+BEGIN;
+SELECT spine.grant_reader('spine_app', array_agg(md5(i::text)::uuid)) FROM generate_series(1, 2500) i;
+SELECT spine.chain_pending();
+ROLLBACK;
+-- What is restored has its event already: a row that says when and under which name it was given.
+BEGIN;
+INSERT INTO spine.role_bindings VALUES ('spine_member', 'emit', NULL, 'spine_member', '2026-01-01');
+SELECT spine.chain_pending();
+SELECT role_name, granted_at = '2026-01-01' AS as_it_was FROM spine.role_bindings WHERE role = 'spine_member'::regrole;
+ROLLBACK;
+-- An event says in which environment it happened: without one no right changes.
+BEGIN;
+SET LOCAL people_os_spine.environment = '';
+SELECT spine.grant_emitter('spine_app');
+\echo :SQLSTATE
+ROLLBACK;
+
+-- A role that was renamed, or another that has its number or name, has nothing until it is given again.
+BEGIN;
+SET LOCAL ROLE spine_app;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'A') IS NOT NULL AS emitted;
+RESET ROLE;
+ALTER ROLE spine_app RENAME TO spine_app_renamed;
+SAVEPOINT renamed;
+SET LOCAL ROLE spine_app_renamed;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'A');
+\echo :SQLSTATE
+ROLLBACK TO renamed;
+CREATE ROLE spine_app;
+GRANT spine_app_renamed TO spine_app;
+SET LOCAL ROLE spine_app;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'A');
+ROLLBACK TO renamed;
+SELECT spine.grant_emitter('spine_app_renamed', ARRAY[:'A']::uuid[]);
+SELECT role, role_name, right(organization_id::text, 4) AS organization FROM spine.role_bindings WHERE role = 'spine_app_renamed'::regrole;
+SET LOCAL ROLE spine_app_renamed;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'A') IS NOT NULL AS emitted;
+ROLLBACK;
+
+-- Rights without a binding are none: neither EXECUTE nor INSERT by hand, nor what pg_write_all_data gives.
+BEGIN;
+DELETE FROM spine.role_bindings WHERE role = 'spine_app'::regrole;
+GRANT INSERT ON spine.events TO spine_app;
+SET LOCAL ROLE spine_app;
+SAVEPOINT unbound;
+SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), organization_id => :'A');
+\echo :SQLSTATE
+ROLLBACK TO unbound;
+INSERT INTO spine.events (event_type, entity_id, organization_id) VALUES ('a.b.c', spine.entity_uuid('a', 'b', 'c'), :'A');
+\echo :SQLSTATE
+ROLLBACK;
+
+-- The spine's tables are written by its functions, and by hand by their owner alone, whatever was granted.
+CREATE ROLE spine_writer;
+GRANT pg_write_all_data, pg_read_all_data TO spine_writer;
+CREATE FUNCTION written_by(writer regrole) RETURNS TABLE (table_name regclass, command text, answer text) LANGUAGE plpgsql AS $$
+BEGIN
+  FOR table_name IN SELECT oid FROM pg_class WHERE relnamespace = 'spine'::regnamespace AND relkind = 'r' AND relname <> 'events' ORDER BY relname COLLATE "C" LOOP
+    FOREACH command IN ARRAY ARRAY['INSERT INTO %s SELECT FROM generate_series(1, 0)', 'INSERT INTO %s DEFAULT VALUES', 'DELETE FROM %s', 'DELETE FROM %s WHERE false', 'TRUNCATE %s'] LOOP
+      BEGIN
+        EXECUTE format('SET LOCAL ROLE %s', writer);
+        EXECUTE format(command, table_name);
+        answer := 'done';
+      EXCEPTION WHEN OTHERS THEN
+        answer := SQLSTATE || ' ' || SQLERRM;
+      END;
+      RESET ROLE;
+      RETURN NEXT;
+    END LOOP;
+  END LOOP;
+END
+$$;
+SELECT table_name, string_agg(DISTINCT answer, ', ') AS answers FROM written_by('spine_writer')
+ WHERE command !~ '^TRUNCATE' GROUP BY 1 ORDER BY table_name::text COLLATE "C";
+GRANT TRUNCATE ON spine.verifications TO spine_writer;
+SET ROLE spine_writer;
+TRUNCATE spine.verifications;
+UPDATE spine.role_bindings SET organization_id = NULL;
+\echo :SQLSTATE
+MERGE INTO spine.verifications v USING (SELECT 1) s ON false WHEN NOT MATCHED THEN INSERT VALUES (:'A', now(), 'me', true, 1, '', 0);
+INSERT INTO spine.events (event_type, entity_id, organization_id) VALUES ('a.b.c', gen_random_uuid(), :'A');
+RESET ROLE;
+REVOKE TRUNCATE ON spine.verifications FROM spine_writer;
+DROP FUNCTION written_by;
+DROP ROLE spine_writer;
+
 -- What may be emitted, one event, several, and by INSERT.
 GRANT INSERT ON spine.events TO spine_app;
 SET ROLE spine_app;
@@ -145,7 +251,9 @@ SET ROLE spine_app;
 SELECT * FROM spine.read_events(:'A');
 \echo :SQLSTATE
 RESET ROLE;
+\set VERBOSITY terse
 INSERT INTO spine.role_bindings VALUES ('spine_app', 'chain');
+\set VERBOSITY default
 \echo :SQLSTATE
 GRANT EXECUTE ON FUNCTION spine.event_digest TO spine_app WITH GRANT OPTION;
 GRANT spine_app TO CURRENT_USER;
@@ -168,4 +276,4 @@ DROP ROLE spine_auditor, "spine Reader", spine_app, spine_member;
 SELECT role::text = :'number' AS dropped, capability FROM spine.role_bindings;
 SELECT spine.revoke_all(:number);
 SELECT count(*) FROM spine.role_bindings;
-DROP VIEW ours;
+DROP VIEW ours, rights;

@@ -298,3 +298,4 @@ SELECT bool_and(intact) FROM spine.verify_chain() WHERE organization_id::text LI
 DROP SCHEMA rule CASCADE;
 SELECT spine.revoke_all('rule_writer');
 DROP ROLE rule_writer;
+SELECT count(spine.forget_watch(kind, table_name)) > 0 AS forgotten FROM spine.watches WHERE to_regclass(table_name) IS NULL;

@@ -1,11 +1,17 @@
 -- What every other test starts from.
 CREATE EXTENSION people_os_spine;
 ALTER DATABASE contrib_regression SET people_os_spine.environment = 'test';
--- What a superuser can do who alters catalogs, so that tests come by the guard: it does not know the extension again.
-CREATE PROCEDURE guard_off() LANGUAGE sql SET allow_system_table_mods = on
-  AS $$ UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine' $$;
-CREATE PROCEDURE guard_on() LANGUAGE sql SET allow_system_table_mods = on
-  AS $$ UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden' $$;
+-- So that tests come by the guard: it does not know the extension again. What it recorded of that goes too.
+CREATE PROCEDURE guard_off() LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('people_os_spine.unguard', 'a test takes the guard off', true);
+  UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine';
+  ALTER TABLE spine.events DISABLE TRIGGER ALL;
+  DELETE FROM spine.events WHERE event_type = 'platform.spine.unguarded' AND payload ->> 'reason' = 'a test takes the guard off';
+  ALTER TABLE spine.events ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change, ENABLE ALWAYS TRIGGER zz_chain_event;
+  PERFORM set_config('people_os_spine.unguard', '', true);
+END $$;
+CREATE PROCEDURE guard_on() LANGUAGE sql AS $$ UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden' $$;
 SELECT extname, extversion, extnamespace::regnamespace AS schema, obj_description(oid, 'pg_extension') AS description FROM pg_extension WHERE extname <> 'plpgsql';
 -- Columns, types, order, NOT NULL: the contract's table.
 SELECT attnum, attname, format_type(atttypid, atttypmod) AS type, attnotnull

@@ -142,7 +142,7 @@ DECLARE
   view text;
 BEGIN
   FOREACH view IN ARRAY ARRAY['audit_log', 'activity_feed', 'events_by_day', 'events_by_domain', 'events_by_type', 'events_by_severity', 'events_by_actor', 'daily_counts', 'daily_actor_counts',
-    'counted_chains', 'uncounted_events', 'verifications', 'chain_status', 'read_chain_heads()'] LOOP
+    'counted_chains', 'uncounted_events', 'event_counts', 'verifications', 'chain_status', 'read_chain_heads()'] LOOP
     RETURN QUERY EXECUTE format($q$SELECT %L, string_agg(DISTINCT right(organization_id::text, 4), ' ' ORDER BY right(organization_id::text, 4)) FROM spine.%s
       WHERE organization_id::text LIKE '%%0000000f2%%' HAVING true$q$, view, view);
   END LOOP;

@@ -7,9 +7,11 @@
 #include "guard/guard.h"
 #include "server/errors.h"
 #include "server/settings.h"
-#include "store/chain.h"
+#include "store/chain_lock.h"
+#include "store/chain_triggers.h"
 #include "store/durability.h"
 #include "store/event_types.h"
+#include "store/head.h"
 #include "store/pending.h"
 
 extern "C" {
@@ -49,6 +51,7 @@ void on_transaction(XactEvent event, void *) {
     case XACT_EVENT_PRE_PREPARE:
       chain_before_commit();
       check_changes();  // against what was stored
+      warn_of_altered_rows();
       if (event == XACT_EVENT_PRE_COMMIT) prepare_commit();  // last: it knows whether there are events
       break;
     case XACT_EVENT_COMMIT:
@@ -56,8 +59,10 @@ void on_transaction(XactEvent event, void *) {
     case XACT_EVENT_PREPARE:
       forget_pending();
       forget_changes();
+      forget_altered_rows();
       end_durability(event == XACT_EVENT_ABORT);
       forget_heads();
+      forget_chain_locks();
       break;
     case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_PARALLEL_ABORT:
@@ -72,13 +77,16 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
   if (event == SUBXACT_EVENT_ABORT_SUB) {
     roll_back_pending(mine);
     roll_back_changes(mine);
+    roll_back_altered_rows(mine);
     end_durability_of_savepoint(true);
-    roll_back_heads(mine);
+    forget_heads();
+    roll_back_chain_locks(mine);
   } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
     keep_pending(mine, parent);
     keep_changes(mine, parent);
+    keep_altered_rows(mine, parent);
     end_durability_of_savepoint(false);
-    keep_locks(mine, parent);
+    keep_chain_locks(mine, parent);
   }
 }
 
@@ -104,6 +112,7 @@ void on_role_change(Datum, int, uint32) { forget_rights(); }
 // Statements ---------------------------------------------------------------------------------------------------------
 
 ExecutorStart_hook_type next_executor_start;
+ExecutorFinish_hook_type next_executor_finish;
 ProcessUtility_hook_type next_utility;
 object_access_hook_type next_object_access;
 
@@ -114,14 +123,32 @@ void on_executor_start(QueryDesc *query, int flags) {
   else
     standard_ExecutorStart(query, flags);
   // Once the server has checked the rights.
-  if (!IsBinaryUpgrade) refuse_change_of_events(query->plannedstmt);
+  if (!IsBinaryUpgrade) judge_query(query->plannedstmt, query->sourceText);
   refuse_unseen_moves(query->plannedstmt);
+}
+
+// In it the query's AFTER triggers run.
+void on_executor_finish(QueryDesc *query) {
+  CapturedQuery outer = begin_triggers(query);
+  PG_TRY();
+  {
+    if (next_executor_finish != nullptr)
+      next_executor_finish(query);
+    else
+      standard_ExecutorFinish(query);
+  }
+  PG_FINALLY();
+  {
+    end_triggers(outer);
+  }
+  PG_END_TRY();
 }
 
 void on_utility(PlannedStmt *planned, const char *text, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
                 QueryCompletion *completion) {
   GuardedStatement outer = begin_statement(planned, text);
+  CapturedQuery outer_query = begin_triggers(nullptr);
   bool explains = IsA(planned->utilityStmt, ExplainStmt);
   if (explains) begin_explain();
   PG_TRY();
@@ -133,6 +160,7 @@ void on_utility(PlannedStmt *planned, const char *text, bool read_only_tree, Pro
   PG_FINALLY();
   {
     if (explains) end_explain();
+    end_triggers(outer_query);
     end_statement(outer);
   }
   PG_END_TRY();
@@ -162,6 +190,8 @@ void set_hooks() {
   note_load();
   next_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = on_executor_start;
+  next_executor_finish = ExecutorFinish_hook;
+  ExecutorFinish_hook = on_executor_finish;
   next_utility = ProcessUtility_hook;
   ProcessUtility_hook = on_utility;
   next_object_access = object_access_hook;

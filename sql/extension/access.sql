@@ -2,19 +2,26 @@
 
 CREATE TABLE spine.role_bindings (
   role            regrole NOT NULL,
-  capability      text    NOT NULL,
+  capability      text COLLATE "C" NOT NULL,
   organization_id uuid,
+  role_name       name        NOT NULL,
+  granted_at      timestamptz NOT NULL,
   CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit')),
   CONSTRAINT role_bindings_role_capability_organization_id_key
     UNIQUE NULLS NOT DISTINCT (role, capability, organization_id)
 );
+-- A key must have no null; without it a publication of all tables would refuse each change of a right.
+ALTER TABLE spine.role_bindings REPLICA IDENTITY FULL;
 COMMENT ON TABLE spine.role_bindings IS
   'For which organizations roles emit and read: written by spine.grant_emitter, grant_reader, grant_auditor and revoke_all';
 COMMENT ON COLUMN spine.role_bindings.role IS 'The role; its members have what it has';
 COMMENT ON COLUMN spine.role_bindings.capability IS
-  'emit: a role with such a row emits for no other organizations. read: sees them in spine.events. audit: sees them '
+  'emit: the role emits for the organization. read: it sees its events. audit: sees them '
   'whatever people_os_spine.organization_id says';
 COMMENT ON COLUMN spine.role_bindings.organization_id IS 'NULL: all organizations';
+COMMENT ON COLUMN spine.role_bindings.role_name IS
+  'The role''s name when it was given: the row counts where the role still has it, so that no other role inherits it';
+COMMENT ON COLUMN spine.role_bindings.granted_at IS 'When the transaction that gave it began';
 COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS 'What a row can give';
 COMMENT ON CONSTRAINT role_bindings_role_capability_organization_id_key ON spine.role_bindings IS 'Nothing is given twice';
 COMMENT ON INDEX spine.role_bindings_role_capability_organization_id_key IS 'Finds what a role was given';
@@ -35,8 +42,63 @@ ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER note_row_change;
 COMMENT ON TRIGGER note_change ON spine.role_bindings IS 'Has sessions forget what they know of the table';
 COMMENT ON TRIGGER note_row_change ON spine.role_bindings IS 'Does so where only row triggers fire';
 
--- Not those of a dropped role, whose number may be another's where they are restored.
-SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = role)');
+CREATE FUNCTION spine.own_binding() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_own_binding';
+COMMENT ON FUNCTION spine.own_binding() IS
+  'Trigger function of spine.role_bindings, BEFORE INSERT OR UPDATE FOR EACH ROW: gives role_name and granted_at. A row that is '
+  'inserted with both is a restored one and stays as it is. Raises 42704 for a role that does not exist, 39P01 anywhere else';
+
+CREATE FUNCTION spine.record_bindings() RETURNS trigger
+  LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_record_bindings';
+COMMENT ON FUNCTION spine.record_bindings() IS
+  'Trigger function of spine.role_bindings, for statements: emits platform.rights.granted and platform.rights.revoked with what '
+  'the statement gave and took, but not for restored rows, whose events are restored too. Raises what spine.emit_event raises, '
+  'such as SP006; 39P01 anywhere else';
+
+CREATE TRIGGER own_binding BEFORE INSERT OR UPDATE ON spine.role_bindings
+  FOR EACH ROW EXECUTE FUNCTION spine.own_binding();
+-- Not for rows: what logical replication brings has its events where it comes from.
+CREATE TRIGGER record_insert AFTER INSERT ON spine.role_bindings
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION spine.record_bindings();
+CREATE TRIGGER record_update AFTER UPDATE ON spine.role_bindings
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION spine.record_bindings();
+CREATE TRIGGER record_delete AFTER DELETE ON spine.role_bindings
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION spine.record_bindings();
+CREATE TRIGGER record_truncate BEFORE TRUNCATE ON spine.role_bindings
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.record_bindings();
+ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER own_binding;
+ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER record_insert;
+ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER record_update;
+ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER record_delete;
+ALTER TABLE spine.role_bindings ENABLE ALWAYS TRIGGER record_truncate;
+COMMENT ON TRIGGER own_binding ON spine.role_bindings IS 'Says whose a binding is, by name, and since when';
+COMMENT ON TRIGGER record_insert ON spine.role_bindings IS 'Has each right that is given be an event';
+COMMENT ON TRIGGER record_update ON spine.role_bindings IS 'Has each right that is changed be two events';
+COMMENT ON TRIGGER record_delete ON spine.role_bindings IS 'Has each right that is taken be an event';
+COMMENT ON TRIGGER record_truncate ON spine.role_bindings IS 'Has all rights that are taken at once be events';
+
+-- Not those of a dropped role, whose number may be another's where they are restored, nor of one that was renamed.
+SELECT pg_catalog.pg_extension_config_dump('spine.role_bindings',
+  'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = role AND r.rolname = role_name)');
+
+CREATE FUNCTION spine.refuse_writer() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_refuse_writer';
+COMMENT ON FUNCTION spine.refuse_writer() IS
+  'Trigger function of the spine''s tables but spine.events, BEFORE they are written, for statements and rows: raises SP050 for '
+  'a role that neither owns the table nor is a superuser, whatever it was granted; 39P01 where it is attached otherwise';
+
+CREATE FUNCTION spine.expected_rights() RETURNS TABLE (
+  kind      text,
+  name      text,
+  privilege text,
+  emitter   boolean,
+  reader    boolean,
+  auditor   boolean
+)
+  LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_expected_rights';
+COMMENT ON FUNCTION spine.expected_rights() IS
+  'One row for each schema, type, table, view, sequence and function of the spine: which right there is to it, and to whom '
+  'spine.grant_emitter, grant_reader and grant_auditor give it. Nobody else needs one. Raises nothing';
 
 CREATE FUNCTION spine.may_read_support(internal) RETURNS internal
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'spine_may_read_support';
@@ -64,7 +126,8 @@ CREATE FUNCTION spine.grant_emitter(role regrole, organizations uuid[] DEFAULT N
 COMMENT ON FUNCTION spine.grant_emitter(regrole, uuid[]) IS
   'Lets a role emit for these organizations and no other, or for all: grants what emitting takes, and replaces what an '
   'earlier call said. Runs with the caller''s rights. Raises 22004 for a null role or organization, 22023 for an empty '
-  'array, 42704 for a role that does not exist, 42501';
+  'array, 42704 for a role that does not exist, SP006 where a binding changes in a database without '
+  'people_os_spine.environment, 42501';
 
 CREATE FUNCTION spine.grant_reader(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -79,7 +142,8 @@ CREATE FUNCTION spine.grant_auditor(role regrole) RETURNS void
   AS 'MODULE_PATHNAME', 'spine_grant_auditor';
 COMMENT ON FUNCTION spine.grant_auditor(regrole) IS
   'Lets a role read and verify the events of all organizations, whatever people_os_spine.organization_id says, verify '
-  'the guards, refresh the counts and record verifications. Runs with the caller''s rights. Raises 22004 for a null role, 42704 for one that does not exist, 42501';
+  'the guards, refresh the counts and record verifications. Runs with the caller''s rights. Raises 22004 for a null role, '
+  '42704 for one that does not exist, SP006 as spine.grant_emitter does, 42501';
 
 CREATE FUNCTION spine.revoke_all(role regrole) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -1,10 +1,36 @@
 -- Capturing tables
 
+CREATE TABLE spine.watches (
+  kind       text   COLLATE "C" NOT NULL,
+  table_name text   COLLATE "C" NOT NULL,
+  arguments  text[] NOT NULL,
+  CONSTRAINT watches_pkey PRIMARY KEY (kind, table_name),
+  CONSTRAINT watches_kind_check CHECK (kind IN ('capture', 'rule'))
+);
+COMMENT ON TABLE spine.watches IS
+  'What is captured and what is held to the rule, as it was said, so that spine.verify_guards tells where it ended. Written '
+  'by spine.capture_changes, stop_capture, require_events, stop_requiring_events, forget_watch and ATTACH';
+COMMENT ON COLUMN spine.watches.kind IS 'capture, or rule: what spine.require_events asks for';
+COMMENT ON COLUMN spine.watches.table_name IS 'The table by its schema and name, quoted where need be, for another may take its name';
+COMMENT ON COLUMN spine.watches.arguments IS 'The arguments of its triggers';
+COMMENT ON CONSTRAINT watches_pkey ON spine.watches IS 'A table is captured once, and held to the rule once';
+COMMENT ON INDEX spine.watches_pkey IS 'Finds what was said of a table';
+COMMENT ON CONSTRAINT watches_kind_check ON spine.watches IS 'What a table can be watched for';
+
+SELECT pg_catalog.pg_extension_config_dump('spine.watches', '');
+
+CREATE FUNCTION spine.forget_watch(kind text, table_name text) RETURNS void
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_forget_watch';
+COMMENT ON FUNCTION spine.forget_watch(text, text) IS
+  'Takes a table off spine.watches that was dropped or renamed, so that spine.verify_guards asks for it no more. Raises '
+  'SP026 where it is not there';
+
 CREATE FUNCTION spine.capture_change() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'spine_capture_change';
 COMMENT ON FUNCTION spine.capture_change() IS
   'Trigger function, AFTER … FOR EACH STATEMENT with transition tables: emits an event for each row that the statement '
-  'changed, as the trigger''s arguments say. spine.capture_changes makes the triggers. Needs no right of whoever writes '
+  'changed, as the trigger''s arguments say, chained at the commit. spine.capture_changes makes the triggers. Needs no right of whoever writes '
   'to the table. Raises SP027 for TRUNCATE, SP003 for a row without an entity, SP026 where a column that the '
   'definition names is gone, 39P01 where it is attached otherwise, else what spine.emit_event raises, such as 25006';
 
@@ -24,7 +50,7 @@ COMMENT ON FUNCTION spine.capture_changes(regclass, text, text, name, name, name
   'From now on each row of the table, and of what inherits from it, that is inserted, updated or deleted is an event '
   '<domain>.<entity_type>.created, updated or deleted with the row before and after, in the writer''s transaction. An id '
   'that is no uuid goes through spine.entity_uuid; a null organization is people_os_spine.organization_id. Columns of '
-  'exclude are left out, those of mask shown as ***. Replaces an earlier definition. The caller owns the table and has '
+  'exclude are left out, those of mask shown as ***, and generated columns as what they are made from. Replaces an earlier definition. The caller owns the table and has '
   'EXECUTE on spine.capture_change. Raises SP026 for a table or column that cannot be captured, SP001, 42501';
 
 CREATE FUNCTION spine.stop_capture("table" regclass) RETURNS void
@@ -38,7 +64,8 @@ CREATE FUNCTION spine.follow_partitions() RETURNS event_trigger
   LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_follow_partitions';
 COMMENT ON FUNCTION spine.follow_partitions() IS
   'Event trigger function: has a table that is made or attached as a partition, or otherwise inherits, captured with the '
-  'captured table that it inherits from, and refuses to rename a column that a capture names. Raises SP026 where it '
+  'captured table that it inherits from, hides there what was hidden in a table that was captured itself, and refuses to '
+  'rename a column that a capture names, or to give another type to the entity''s id or the organization. Raises SP026 where it '
   'refuses, and where a table cannot be captured';
 
 CREATE EVENT TRIGGER people_os_spine_partitions ON ddl_command_end

@@ -6,8 +6,8 @@ COMMENT ON FUNCTION spine.chain_event() IS
   'Trigger function, BEFORE INSERT FOR EACH ROW: chains the row at the end of its organization''s chain. Works on any '
   'table of the shape of spine.events. A complete row from a superuser or the table''s owner is a restored one and '
   'stored as it is. Raises what emit_event raises, SP012 for a column that the spine gives, SP018 for a table of '
-  'another shape, SP022 where a trigger would run after it; warns SPW01 of a restored row that does not reproduce '
-  'its hash';
+  'another shape, SP022 where a trigger would run after it; warns SPW01 at the commit, once, of restored rows that do '
+  'not reproduce their hashes';
 
 CREATE FUNCTION spine.refuse_change() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'spine_refuse_change';

@@ -10,7 +10,7 @@ CREATE TABLE spine.event_types (
   CONSTRAINT event_types_name_check CHECK (name ~ '^[a-z][a-z0-9_]{0,62}([.][a-z][a-z0-9_]{0,62}){2}$')
 );
 COMMENT ON TABLE spine.event_types IS
-  'The registered types of events: written by spine.register_event_type (or INSERT), and DELETE. Where '
+  'The registered types of events: written by spine.register_event_type, and by hand by its owner. Where '
   'people_os_spine.require_registered_types is on, events of others are refused';
 COMMENT ON COLUMN spine.event_types.name IS '<domain>.<entity>.<action>, each [a-z][a-z0-9_]{0,62}';
 COMMENT ON COLUMN spine.event_types.description IS 'When such an event is emitted';
@@ -44,6 +44,8 @@ COMMENT ON TRIGGER note_row_change ON spine.event_types IS 'Does so where only r
 INSERT INTO spine.event_types (name, description, default_severity) VALUES
   ('hcm.employee.created', 'A person was hired, or taken over into the system', 'low'),
   ('platform.migration.applied', 'The schema of a database was changed', 'medium'),
+  ('platform.rights.granted', 'A role was given a right on the events of organizations', 'high'),
+  ('platform.rights.revoked', 'A right on the events of organizations was taken from a role', 'high'),
   ('platform.spine.unguarded', 'An administrator had the guard let a statement on the spine through', 'critical');
 
 SELECT pg_catalog.pg_extension_config_dump('spine.event_types', 'WHERE NOT built_in');
@@ -52,6 +54,6 @@ CREATE FUNCTION spine.register_event_type(name text, description text, default_s
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'spine_register_event_type';
 COMMENT ON FUNCTION spine.register_event_type(text, text, spine.severity) IS
-  'Registers a type of events, or says anew what it is; built-in types too. Runs with the caller''s rights: needs SELECT, '
-  'INSERT and UPDATE on spine.event_types. DELETE FROM spine.event_types takes a type off. Raises SP001 for what is no '
-  'event name, 22004 for a null description, 42501';
+  'Registers a type of events, or replaces the description and severity of one, built-in types included. Needs EXECUTE and '
+  'no right on the table. The table''s owner or a superuser takes a type off: DELETE FROM spine.event_types. Raises SP001 for a '
+  'text that is no event name, 22004 for a null description, 42501';

@@ -19,7 +19,8 @@ COMMENT ON FUNCTION spine.replay(regprocedure, uuid, bigint, bigint, bigint) IS
 CREATE FUNCTION spine.entity_history(entity_type text, entity_id uuid) RETURNS SETOF spine.events
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_entity_history';
 COMMENT ON FUNCTION spine.entity_history(text, uuid) IS
-  'The events about an entity, by organization and sequence, in the organizations that the caller may read. Sees and waits '
+  'The events about an entity, by organization and sequence, in the organizations that the caller may read. entity_type: also '
+  'domain.entity_type. Sees and waits '
   'as spine.read_events does. Needs SELECT on spine.events. Raises SP018 where the index on (entity_id, sequence) is '
   'missing, SP045 for an event that is damaged, or does not say whose it is, 42501';
 
@@ -27,4 +28,5 @@ CREATE FUNCTION spine.entity_as_of(entity_type text, entity_id uuid, moment time
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_entity_as_of';
 COMMENT ON FUNCTION spine.entity_as_of(text, uuid, timestamptz) IS
   'The row of a captured table as it was at a moment, by the newest event of its capture until then that the caller may '
-  'read; NULL where there is none, or the row was deleted. Sees, waits, needs and raises what spine.entity_history does';
+  'read; NULL where there is none, or the row was deleted. entity_type: also domain.entity_type. Sees, waits, needs and raises '
+  'what spine.entity_history does; SP061 where the events do not say how the row was, SP062 where they do not hold all of it';

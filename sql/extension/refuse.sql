@@ -40,6 +40,8 @@ BEGIN
    WHERE n.nspname OPERATOR(pg_catalog.=) 'spine'::pg_catalog.name
      AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'::pg_catalog.text
      AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner
+     -- What default privileges gave on a schema that this transaction made, nobody could use; the script takes it off.
+     AND n.xmin OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()::pg_catalog.xid
    LIMIT 1;
   IF found IS NOT NULL THEN
     RAISE EXCEPTION 'schema "spine" exists and "%" may create objects in it', found

@@ -62,7 +62,7 @@ COMMENT ON FUNCTION spine.read_verify_progress() IS
   'that the caller''s roles run, or all of them for members of pg_read_all_stats. events_done and events_per_second are '
   'NULL for a role that sees a part of spine.events. Raises 42P01 where spine.role_bindings is missing';
 
-CREATE VIEW spine.verify_progress AS
+CREATE VIEW spine.verify_progress WITH (security_invoker = true) AS
   SELECT p.pid, a.datname, a.usename, p.organization_id, p.started, p.blocks_total, p.blocks_done, p.events_done,
          p.share, p.events_per_second, p.seconds_left
     FROM spine.read_verify_progress() p

@@ -1,6 +1,7 @@
 // Who may do what with whose events: spine.role_bindings, and what follows from them.
 #pragma once
 
+#include "access/rights.h"
 #include "store/emission_rights.h"
 
 extern "C" {

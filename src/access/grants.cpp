@@ -1,10 +1,12 @@
 // spine.grant_emitter, grant_reader, grant_auditor and revoke_all. Their SQL runs with the rights of
 // whoever calls.
+#include "access/rights.h"
 #include "server/errors.h"
 #include "server/sql.h"
 
 extern "C" {
 #include <catalog/pg_type.h>
+#include <lib/stringinfo.h>
 #include <miscadmin.h>
 #include <utils/array.h>
 }
@@ -13,26 +15,9 @@ namespace spine {
 
 namespace {
 
-constexpr const char *use_types = "GRANT USAGE ON TYPE spine.actor_type, spine.environment, spine.severity TO %s";
-
-constexpr const char *emitter_grants[] = {
-    "GRANT USAGE ON SCHEMA spine TO %s", use_types,
-    "GRANT EXECUTE ON FUNCTION spine.emit_event, spine.emit_events, spine.chain_pending, spine.entity_uuid, "
-    "spine.set_context TO %s"};
-
-constexpr const char *reader_grants[] = {
-    "GRANT USAGE ON SCHEMA spine TO %s", use_types,
-    "GRANT SELECT ON TABLE spine.events, spine.verify_progress, spine.subscription_lag, spine.audit_log, spine.activity_feed, spine.counted_chains, "
-    "spine.daily_counts, spine.daily_actor_counts, spine.uncounted_events, spine.events_by_day, spine.events_by_domain, "
-    "spine.events_by_type, spine.events_by_severity, spine.events_by_actor, spine.verifications, spine.chain_status TO %s",
-    "GRANT EXECUTE ON FUNCTION spine.may_read, spine.read_events, spine.verify_chain, spine.find_chain_faults, "
-    "spine.read_verify_progress, spine.replay, spine.entity_history, spine.entity_as_of, spine.read_chain_heads, "
-    "spine.canonical_json, spine.canonical_event, spine.event_digest, spine.entity_uuid, spine.to_cloudevent, "
-    "spine.set_context, spine.create_subscription, spine.next_batch, spine.acknowledge, spine.drop_subscription, "
-    "spine.read_subscriptions TO %s"};
-
-constexpr const char *auditor_grant =
-    "GRANT EXECUTE ON FUNCTION spine.verify_guards, spine.refresh_dashboards, spine.record_verification TO %s";
+// GRANT … ON THIS, by ObjectKind.
+constexpr const char *grant_of_kind[] = {"GRANT USAGE ON SCHEMA ", "GRANT USAGE ON TYPE ", "GRANT SELECT ON TABLE ",
+                                         "GRANT USAGE ON SEQUENCE ", "GRANT EXECUTE ON FUNCTION "};
 
 constexpr const char *revokes[] = {"REVOKE ALL ON SCHEMA spine FROM %s CASCADE",
                                    "REVOKE ALL ON ALL TABLES IN SCHEMA spine FROM %s CASCADE",
@@ -74,11 +59,15 @@ constexpr const char *objects_owned =
     "          FROM pg_catalog.pg_type WHERE typnamespace = 'spine'::pg_catalog.regnamespace) o"
     " WHERE o.owner = $1 ORDER BY o.objid LIMIT 1";
 
-constexpr const char *delete_bindings = "DELETE FROM spine.role_bindings WHERE role = $1 AND capability = $2";
-constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability) VALUES ($1, $2)";
+// What stays as it was is not touched, for each change is an event.
+constexpr const char *delete_others =
+    "DELETE FROM spine.role_bindings WHERE role = $1 AND capability = $2 AND"
+    " (role_name <> pg_catalog.pg_get_userbyid($1) OR (organization_id IS NULL) <> ($3 IS NULL)"
+    "  OR (organization_id IS NOT NULL AND organization_id NOT IN (SELECT o FROM pg_catalog.unnest($3) o)))";
+constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 constexpr const char *insert_some =
     "INSERT INTO spine.role_bindings (role, capability, organization_id)"
-    " SELECT DISTINCT $1, $2, o FROM pg_catalog.unnest($3) o";
+    " SELECT DISTINCT $1, $2, o FROM pg_catalog.unnest($3) o ON CONFLICT DO NOTHING";
 
 SqlArgument of_role(Oid role) { return {REGROLEOID, ObjectIdGetDatum(role)}; }
 
@@ -115,19 +104,34 @@ Datum organizations_argument(FunctionCallInfo fcinfo) {
   return PointerGetDatum(array);
 }
 
+void grant_kind(ObjectKind kind, Receivers receiver, const char *role) {
+  StringInfoData statement;
+  initStringInfo(&statement);
+  appendStringInfoString(&statement, grant_of_kind[static_cast<int>(kind)]);
+  bool any = false;
+  for (const ExpectedRight &right : expected_rights) {
+    if (right.kind != kind || (right.receivers & receiver) == 0) continue;
+    appendStringInfo(&statement, "%s%s%s", any ? ", " : "", kind == ObjectKind::schema ? "" : "spine.", right.name);
+    any = true;
+  }
+  if (!any) return;
+  appendStringInfo(&statement, " TO %s", role);
+  run_sql(statement.data);
+}
+
 // What the role has of this capability is from now on this, and nothing besides.
-template <int n>
-void give(Oid role, const char *const (&grants)[n], const char *further, const char *capability, Datum organizations) {
+void give(Oid role, Receivers receiver, const char *capability, Datum organizations) {
   const char *name = existing_role(role);
   SPI_connect();
-  for (const char *grant : grants) run_sql(psprintf(grant, name));
-  if (further != nullptr) run_sql(psprintf(further, name));
+  for (ObjectKind kind : {ObjectKind::schema, ObjectKind::type, ObjectKind::table, ObjectKind::sequence, ObjectKind::function})
+    grant_kind(kind, receiver, name);
   SqlArgument what = {TEXTOID, CStringGetTextDatum(capability)};
-  run_sql(delete_bindings, {of_role(role), what});
+  SqlArgument whose = {UUIDARRAYOID, organizations, organizations == 0};
+  run_sql(delete_others, {of_role(role), what, whose});
   if (organizations == 0)
     run_sql(insert_all, {of_role(role), what});
   else
-    run_sql(insert_some, {of_role(role), what, {UUIDARRAYOID, organizations}});
+    run_sql(insert_some, {of_role(role), what, whose});
   SPI_finish();
 }
 
@@ -137,19 +141,19 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_grant_emitter);
 PGDLLEXPORT Datum spine_grant_emitter(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), emitter_grants, nullptr, "emit", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), emitter, "emit", organizations_argument(fcinfo));
   PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(spine_grant_reader);
 PGDLLEXPORT Datum spine_grant_reader(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), reader_grants, nullptr, "read", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), reader, "read", organizations_argument(fcinfo));
   PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(spine_grant_auditor);
 PGDLLEXPORT Datum spine_grant_auditor(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), reader_grants, auditor_grant, "audit", 0);
+  give(role_argument(fcinfo), auditor, "audit", 0);
   PG_RETURN_VOID();
 }
 

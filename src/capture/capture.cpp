@@ -3,9 +3,10 @@
 
 #include <algorithm>
 
-#include "capture/business_row.h"
+#include "capture/key_text.h"
+#include "capture/definition.h"
+#include "capture/row_payload.h"
 #include "server/errors.h"
-#include "server/json.h"
 #include "server/settings.h"
 #include "store/emit.h"
 #include "store/entity_uuid.h"
@@ -17,15 +18,8 @@ extern "C" {
 #include <commands/trigger.h>
 #include <executor/executor.h>
 #include <miscadmin.h>
-#include <nodes/makefuncs.h>
-#include <utils/datetime.h>
-#include <utils/fmgroids.h>
 #include <utils/guc.h>
-#include <utils/json.h>
-#include <utils/jsonb.h>
-#include <utils/lsyscache.h>
 #include <utils/memutils.h>
-#include <utils/numeric.h>
 #include <utils/tuplestore.h>
 }
 
@@ -37,106 +31,7 @@ namespace {
 constexpr int most_events = 500;
 constexpr size_t most_bytes = 4 * 1024 * 1024;
 
-struct CapturedColumn {
-  AttrNumber attnum;
-  const char *name;
-  Oid type;  // what a domain is of
-  int16 length;
-  bool by_value;
-  bool masked;
-  FmgrInfo *to_jsonb;  // null: of a type that is written here
-};
-
-// to_jsonb for those types, without its look-ups. Gives the same.
-bool is_written_here(Oid type) {
-  switch (type) {
-    case BOOLOID:
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-    case NUMERICOID:
-    case TEXTOID:
-    case VARCHAROID:
-    case BPCHAROID:
-    case UUIDOID:
-    case DATEOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID:
-    case JSONBOID:
-      return true;
-    default:
-      return false;
-  }
-}
-
-JsonbValue json_number(Numeric number) {
-  JsonbValue value;
-  value.type = jbvNumeric;
-  value.val.numeric = number;
-  return value;
-}
-
-JsonbValue json_stored(Datum datum) {
-  Jsonb *stored = DatumGetJsonbP(datum);
-  JsonbValue value;
-  if (JB_ROOT_IS_SCALAR(stored)) {
-    (void)JsonbExtractScalar(&stored->root, &value);
-    return value;
-  }
-  value.type = jbvBinary;
-  value.val.binary.data = &stored->root;
-  value.val.binary.len = static_cast<int>(VARSIZE(stored) - VARHDRSZ);
-  return value;
-}
-
-JsonbValue json_of(const CapturedColumn &column, Datum datum, bool null) {
-  JsonbValue value;
-  // Whether there is a value is hidden, too.
-  if (column.masked) return json_text("***");
-  if (null) {
-    value.type = jbvNull;
-    return value;
-  }
-  if (column.to_jsonb != nullptr) return json_stored(FunctionCall1(column.to_jsonb, datum));
-  switch (column.type) {
-    case BOOLOID:
-      value.type = jbvBool;
-      value.val.boolean = DatumGetBool(datum);
-      return value;
-    case INT2OID:
-      return json_number(int64_to_numeric(DatumGetInt16(datum)));
-    case INT4OID:
-      return json_number(int64_to_numeric(DatumGetInt32(datum)));
-    case INT8OID:
-      return json_number(int64_to_numeric(DatumGetInt64(datum)));
-    case NUMERICOID: {
-      Numeric number = DatumGetNumeric(datum);
-      if (numeric_is_nan(number) || numeric_is_inf(number))
-        return json_text(DatumGetCString(DirectFunctionCall1(numeric_out, datum)));
-      return json_number(number);
-    }
-    case UUIDOID: {
-      const char *text = uuid_text(uuid_of(datum));
-      return json_text(text);
-    }
-    case DATEOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID: {
-      int utc = 0;
-      char *text = static_cast<char *>(palloc(MAXDATELEN + 1));
-      JsonEncodeDateTime(text, datum, column.type, column.type == TIMESTAMPTZOID ? &utc : nullptr);
-      return json_text(text);
-    }
-    case JSONBOID:
-      return json_stored(datum);
-    default:
-      return json_text(text_view(PG_DETOAST_DATUM_PACKED(datum)));
-  }
-}
-
-bool same_value(const CapturedColumn &column, Datum before, bool before_null, Datum after, bool after_null) {
-  return spine::same_value(column.length, column.by_value, before, before_null, after, after_null);
-}
+CapturedQuery current_query;
 
 // One statement's changes of one table on their way to events.
 class Capture {
@@ -148,6 +43,8 @@ class Capture {
  private:
   void read_definition(const Trigger *trigger);
   void read_columns(const Trigger *trigger);
+  void each_row(void (Capture::*use)(TupleTableSlot *, TupleTableSlot *), Tuplestorestate *before, Tuplestorestate *after);
+  void add_left(TupleTableSlot *before, TupleTableSlot *after);
   void add_row(TupleTableSlot *before, TupleTableSlot *after);
   void add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed);
   Uuid entity_of(TupleTableSlot *row);
@@ -159,31 +56,21 @@ class Capture {
   const char *name_;
   Datum domain_, entity_type_, severity_;
   Datum created_, updated_, deleted_;  // the names of the events
-  CapturedColumn entity_id_, organization_;
+  RowColumn entity_id_, organization_;
   bool has_organization_column_;
   KeyText key_text_;  // of an entity id that is no uuid
-  CapturedColumn *columns_;
+  RowColumn *columns_;
   int count_;
-  bool *is_changed_;    // of the row at hand, by column
-  JsonbValue *values_;
+  bool *is_changed_, *is_same_;  // of the row at hand, by column
+  RowPayload payload_;
   bool needs_pinned_settings_;
   PinnedSettings pinned_;
   MemoryContext memory_;
   EventValues *events_;
+  Place place_;
   int waiting_;
   size_t bytes_;
 };
-
-CapturedColumn column_of(Relation relation, AttrNumber attnum) {
-  Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
-  CapturedColumn column{};
-  column.attnum = attnum;
-  column.name = NameStr(attribute->attname);
-  column.type = getBaseType(attribute->atttypid);
-  column.length = attribute->attlen;
-  column.by_value = attribute->attbyval;
-  return column;
-}
 
 void Capture::read_definition(const Trigger *trigger) {
   char **arguments = trigger->tgargs;
@@ -197,10 +84,10 @@ void Capture::read_definition(const Trigger *trigger) {
   created_ = text_datum(psprintf("%s.%s.created", domain, entity_type));
   updated_ = text_datum(psprintf("%s.%s.updated", domain, entity_type));
   deleted_ = text_datum(psprintf("%s.%s.deleted", domain, entity_type));
-  entity_id_ = column_of(relation_, entity_column(relation_, arguments[capture_entity_id]));
+  entity_id_ = row_column(relation_, entity_column(relation_, arguments[capture_entity_id]), CurrentMemoryContext);
   has_organization_column_ = arguments[capture_organization][0] != '\0';
   if (has_organization_column_)
-    organization_ = column_of(relation_, organization_column(relation_, arguments[capture_organization]));
+    organization_ = row_column(relation_, organization_column(relation_, arguments[capture_organization]), CurrentMemoryContext);
   Relation events = table_open(events_relid(), AccessShareLock);
   severity_ = ObjectIdGetDatum(enum_value(event_table(events)->enum_type[2], arguments[capture_severity]));
   table_close(events, AccessShareLock);
@@ -210,43 +97,26 @@ void Capture::read_definition(const Trigger *trigger) {
 // depend on the order in which a partition has them.
 void Capture::read_columns(const Trigger *trigger) {
   TupleDesc shape = RelationGetDescr(relation_);
-  bool *excluded = static_cast<bool *>(palloc0(sizeof(bool) * static_cast<Size>(shape->natts)));
-  bool *masked = static_cast<bool *>(palloc0(sizeof(bool) * static_cast<Size>(shape->natts)));
-  for (int a = capture_arguments; a < trigger->tgnargs; a++) {
-    std::string_view argument = trigger->tgargs[a];
-    bool *marks = argument.substr(0, exclude_prefix.size()) == exclude_prefix ? excluded
-                  : argument.substr(0, mask_prefix.size()) == mask_prefix     ? masked
-                                                                              : nullptr;
-    if (marks == nullptr) continue;
-    const char *column = trigger->tgargs[a] + (marks == excluded ? exclude_prefix : mask_prefix).size();
-    marks[captured_column(relation_, column) - 1] = true;
-  }
-  columns_ = static_cast<CapturedColumn *>(palloc(sizeof(CapturedColumn) * static_cast<Size>(shape->natts)));
+  const Shown *shown = shown_columns(relation_, *trigger);
+  columns_ = static_cast<RowColumn *>(palloc(sizeof(RowColumn) * static_cast<Size>(shape->natts)));
   count_ = 0;
   for (int i = 0; i < shape->natts; i++) {
     Form_pg_attribute attribute = TupleDescAttr(shape, i);
     // A virtual generated column ('v', from 18 on) has no value here.
-    if (attribute->attisdropped || attribute->attgenerated == 'v' || excluded[i]) continue;
-    CapturedColumn column = column_of(relation_, static_cast<AttrNumber>(i + 1));
-    column.masked = masked[i];
-    if (!column.masked && !is_written_here(column.type)) {
-      column.to_jsonb = static_cast<FmgrInfo *>(palloc(sizeof(FmgrInfo)));
-      fmgr_info(F_TO_JSONB, column.to_jsonb);
-      Const *of_type = makeNullConst(attribute->atttypid, -1, InvalidOid);
-      fmgr_info_set_expr(reinterpret_cast<Node *>(makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(of_type), InvalidOid,
-                                                                InvalidOid, COERCE_EXPLICIT_CALL)),
-                         column.to_jsonb);
-      needs_pinned_settings_ = true;
-    }
+    if (attribute->attisdropped || attribute->attgenerated == 'v' || shown[i] == Shown::excluded) continue;
+    RowColumn column = row_column(relation_, static_cast<AttrNumber>(i + 1), CurrentMemoryContext);
+    column.is_masked = shown[i] == Shown::masked;
+    needs_pinned_settings_ |= needs_pinned_settings(column);
     columns_[count_++] = column;
   }
   is_changed_ = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(shape->natts)));
-  values_ = static_cast<JsonbValue *>(palloc(sizeof(JsonbValue) * static_cast<Size>(shape->natts)));
+  is_same_ = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(shape->natts)));
   std::sort(columns_, columns_ + count_,
-            [](const CapturedColumn &a, const CapturedColumn &b) {
+            [](const RowColumn &a, const RowColumn &b) {
               size_t size = strlen(a.name), other = strlen(b.name);
               return size != other ? size < other : memcmp(a.name, b.name, size) < 0;
             });
+  payload_.begin(name_, columns_, count_);
 }
 
 void Capture::open(const TriggerData *data) {
@@ -270,9 +140,7 @@ void Capture::open(const TriggerData *data) {
 
 // The slot holds its row until the next is fetched.
 bool fetch(Tuplestorestate *rows, TupleTableSlot *slot) {
-  if (rows == nullptr || !tuplestore_gettupleslot(rows, true, false, slot)) return false;
-  slot_getallattrs(slot);
-  return true;
+  return rows != nullptr && tuplestore_gettupleslot(rows, true, false, slot);
 }
 
 // A further reader of rows that others may read too.
@@ -285,30 +153,41 @@ TupleTableSlot *begin_reading(Tuplestorestate *rows, TupleDesc shape) {
 
 void Capture::run(Tuplestorestate *before, Tuplestorestate *after) {
   int64 rows = tuplestore_tuple_count(before != nullptr ? before : after);
-  int capacity = static_cast<int>(Min(2 * rows, most_events + 1));
+  int capacity = static_cast<int>(Min(rows, most_events + 1));
   events_ = static_cast<EventValues *>(palloc(sizeof(EventValues) * static_cast<Size>(capacity)));
   waiting_ = 0;
   bytes_ = 0;
+  place_ = {current_query.moment, 0, !current_query.is_compound};
   memory_ = AllocSetContextCreate(CurrentMemoryContext, "captured changes", ALLOCSET_DEFAULT_SIZES);
+  if (needs_pinned_settings_) pinned_.begin();
+  // What one row leaves another may take: an entity that goes goes before all that come.
+  if (before != nullptr && after != nullptr) {
+    each_row(&Capture::add_left, before, after);
+    flush();
+  }
+  if (current_query.is_compound && after != nullptr) place_.rank = 1;
+  each_row(&Capture::add_row, before, after);
+  flush();
+  if (needs_pinned_settings_) pinned_.end();
+  MemoryContextDelete(memory_);
+}
+
+void Capture::each_row(void (Capture::*use)(TupleTableSlot *, TupleTableSlot *), Tuplestorestate *before, Tuplestorestate *after) {
+  int64 rows = tuplestore_tuple_count(before != nullptr ? before : after);
   TupleTableSlot *old_row = begin_reading(before, RelationGetDescr(relation_));
   TupleTableSlot *new_row = begin_reading(after, RelationGetDescr(relation_));
-  if (needs_pinned_settings_) pinned_.begin();
   for (int64 i = 0; i < rows; i++) {
     CHECK_FOR_INTERRUPTS();
     // Outside the memory that goes with the batch, for the slots free their rows themselves.
     (void)fetch(before, old_row);
     (void)fetch(after, new_row);
     MemoryContext outer = MemoryContextSwitchTo(memory_);
-    add_row(old_row, new_row);
+    (this->*use)(old_row, new_row);
     MemoryContextSwitchTo(outer);
-    if (waiting_ < most_events && bytes_ < most_bytes) continue;
-    flush();
+    if (waiting_ == most_events || bytes_ >= most_bytes) flush();
   }
-  flush();
-  if (needs_pinned_settings_) pinned_.end();
   if (old_row != nullptr) ExecDropSingleTupleTableSlot(old_row);
   if (new_row != nullptr) ExecDropSingleTupleTableSlot(new_row);
-  MemoryContextDelete(memory_);
 }
 
 // Emits under the settings of the session, which others' triggers and constraints may go by.
@@ -317,7 +196,7 @@ void Capture::flush() {
   if (needs_pinned_settings_) pinned_.end();
   MemoryContext outer = MemoryContextSwitchTo(memory_);
   int position = 0;
-  emit(events_, waiting_, &position);
+  emit_at_commit(events_, waiting_, &position, place_);
   MemoryContextSwitchTo(outer);
   MemoryContextReset(memory_);
   waiting_ = 0;
@@ -325,22 +204,32 @@ void Capture::flush() {
   if (needs_pinned_settings_) pinned_.begin();
 }
 
+// One tenant's data never comes into another's chain, nor an entity's into another's history: the old one goes.
+void Capture::add_left(TupleTableSlot *before, TupleTableSlot *after) {
+  int columns = Max(entity_id_.attnum, has_organization_column_ ? organization_.attnum : 0);
+  slot_getsomeattrs(before, columns);
+  slot_getsomeattrs(after, columns);
+  if (is_same_entity(before, after)) return;
+  slot_getallattrs(before);
+  add_event(deleted_, before, nullptr, nullptr);
+}
+
 void Capture::add_row(TupleTableSlot *before, TupleTableSlot *after) {
+  if (before != nullptr) slot_getallattrs(before);
+  if (after != nullptr) slot_getallattrs(after);
   if (before == nullptr) return add_event(created_, before, after, nullptr);
   if (after == nullptr) return add_event(deleted_, before, after, nullptr);
+  if (!is_same_entity(before, after)) return add_event(created_, nullptr, after, nullptr);
   bool any = false;
   for (int i = 0; i < count_; i++) {
     int a = columns_[i].attnum - 1;
-    is_changed_[i] = !same_value(columns_[i], before->tts_values[a], before->tts_isnull[a], after->tts_values[a], after->tts_isnull[a]);
+    Datum was = before->tts_values[a], is = after->tts_values[a];
+    bool was_null = before->tts_isnull[a], is_null = after->tts_isnull[a];
+    is_same_[i] = is_same_value(columns_[i], was, was_null, is, is_null);
+    is_changed_[i] = !is_same_[i] && is_changed(columns_[i], was, was_null, is, is_null);
     any |= is_changed_[i];
   }
-  // One tenant's data never comes into another's chain, nor an entity's into another's history.
-  if (!is_same_entity(before, after)) {
-    add_event(deleted_, before, nullptr, nullptr);
-    add_event(created_, nullptr, after, nullptr);
-  } else if (any) {
-    add_event(updated_, before, after, is_changed_);
-  }
+  if (any) add_event(updated_, before, after, is_changed_);
 }
 
 Uuid Capture::entity_of(TupleTableSlot *row) {
@@ -364,7 +253,7 @@ bool Capture::organization_of(TupleTableSlot *row, Uuid *organization) {
 
 bool Capture::is_same_entity(TupleTableSlot *before, TupleTableSlot *after) {
   int a = entity_id_.attnum - 1;
-  if (!same_value(entity_id_, before->tts_values[a], before->tts_isnull[a], after->tts_values[a], after->tts_isnull[a]) &&
+  if (!is_same_value(entity_id_, before->tts_values[a], before->tts_isnull[a], after->tts_values[a], after->tts_isnull[a]) &&
       entity_of(before) != entity_of(after))
     return false;
   Uuid from, to;
@@ -372,41 +261,14 @@ bool Capture::is_same_entity(TupleTableSlot *before, TupleTableSlot *after) {
   return from == to && (was_said == is_said || settings.has_organization_id);
 }
 
-// A row is as to_jsonb gives it, without what is left out.
-void push_row(JsonbParseState **state, std::string_view name, const CapturedColumn *columns, const JsonbValue *values, int count) {
-  push_key(state, name);
-  pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
-  for (int i = 0; i < count; i++) push_member(state, columns[i].name, values[i]);
-  pushJsonbValue(state, WJB_END_OBJECT, nullptr);
-}
-
 void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed) {
-  JsonbParseState *state = nullptr;
-  pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-  push_member(&state, "table", json_text(name_));
-  for (TupleTableSlot *row : {before, after}) {
-    if (row == nullptr) continue;
-    for (int i = 0; i < count_; i++) {
-      // What did not change is converted once for both rows.
-      if (row == after && is_changed != nullptr && !is_changed[i]) continue;
-      int a = columns_[i].attnum - 1;
-      values_[i] = json_of(columns_[i], row->tts_values[a], row->tts_isnull[a]);
-    }
-    push_row(&state, row == before ? "before" : "after", columns_, values_, count_);
-  }
-  if (is_changed != nullptr) {
-    push_key(&state, "changed");
-    pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
-    for (int i = 0; i < count_; i++)
-      if (is_changed[i]) push(&state, WJB_ELEM, json_text(columns_[i].name));
-    pushJsonbValue(&state, WJB_END_ARRAY, nullptr);
-  }
-  Jsonb *payload = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
+  Jsonb *payload = payload_.build(before, after, is_changed, is_same_);
   bytes_ += VARSIZE(payload);
 
   TupleTableSlot *row = after != nullptr ? after : before;
   EventValues *event = &events_[waiting_];
   event->clear();
+  event->is_captured = true;
   event->set(Column::event_type, event_type);
   event->set(Column::entity_id, uuid_datum(entity_of(row)));
   Uuid organization;
@@ -422,6 +284,15 @@ void name_table(void *capture) {
 }
 
 }  // namespace
+
+CapturedQuery begin_triggers(const QueryDesc *query) {
+  CapturedQuery outer = current_query;
+  current_query = {};
+  if (query != nullptr) current_query = {take_moment(), query->plannedstmt->hasModifyingCTE};
+  return outer;
+}
+
+void end_triggers(const CapturedQuery &outer) { current_query = outer; }
 
 extern "C" {
 

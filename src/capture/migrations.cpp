@@ -26,6 +26,7 @@ extern "C" {
 #include <utils/acl.h>
 #include <utils/aclchk_internal.h>
 #include <utils/array.h>
+#include <utils/guc.h>
 #include <utils/memutils.h>
 }
 
@@ -189,6 +190,37 @@ void add_commands(Payload *payload, const char *command) {
   }
 }
 
+// Whether the statement is of those that run in no transaction block: what they did before their last transaction stays.
+bool is_stepwise(const Node *statement) {
+  switch (nodeTag(statement)) {
+    case T_IndexStmt:
+      return reinterpret_cast<const IndexStmt *>(statement)->concurrent;
+    case T_DropStmt:
+      return reinterpret_cast<const DropStmt *>(statement)->concurrent;
+    case T_ReindexStmt:
+    case T_CreateSubscriptionStmt:
+    case T_AlterSubscriptionStmt:
+    case T_DropSubscriptionStmt:
+      return true;
+    case T_AlterTableStmt: {
+      ListCell *cell;
+      foreach (cell, reinterpret_cast<const AlterTableStmt *>(statement)->cmds) {
+        const AlterTableCmd *command = static_cast<const AlterTableCmd *>(lfirst(cell));
+        if (command->subtype == AT_DetachPartition && reinterpret_cast<const PartitionCmd *>(command->def)->concurrent) return true;
+      }
+      return false;
+    }
+    default:
+      return false;
+  }
+}
+
+// The commit waits for the platform's chain as long as that takes: an index that is built must not become invalid because
+// lock_timeout is short. Until the end of the transaction.
+void wait_at_commit() {
+  (void)set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 // Emits the event. The platform's chain takes it, whoever runs the statement and whatever for that role may emit.
 void emit_migration(const char *command, Payload *payload) {
   emit_platform_event("platform.migration.applied", payload->first != nullptr ? payload->first : command, "medium", payload->end(),
@@ -232,7 +264,7 @@ bool take_noted(const EventTriggerData *data) {
 void record_capture(const char *command, const char *action) {
   Payload payload{};
   payload.begin(command);
-  for (const char *name : {"people_os_spine_migrations", "people_os_spine_migration_drops"})
+  for (const char *name : {"people_os_spine_migrations", "people_os_spine_migration_drops", "people_os_spine_migration_starts"})
     payload.add("event trigger", nullptr, name, action);
   OwnersRights rights;
   rights.begin();
@@ -256,13 +288,20 @@ PG_FUNCTION_INFO_V1(spine_note_migration);
 PGDLLEXPORT Datum spine_note_migration(PG_FUNCTION_ARGS) {
   const EventTriggerData *data = reinterpret_cast<EventTriggerData *>(fcinfo->context);
   bool is_drop = CALLED_AS_EVENT_TRIGGER(fcinfo) && strcmp(data->event, "sql_drop") == 0;
-  if (!is_drop && !(CALLED_AS_EVENT_TRIGGER(fcinfo) && strcmp(data->event, "ddl_command_end") == 0))
+  bool is_start = CALLED_AS_EVENT_TRIGGER(fcinfo) && strcmp(data->event, "ddl_command_start") == 0;
+  if (!is_drop && !is_start && !(CALLED_AS_EVENT_TRIGGER(fcinfo) && strcmp(data->event, "ddl_command_end") == 0))
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("spine.note_migration() is an event trigger function, for ddl_command_end and sql_drop"),
+                    errmsg("spine.note_migration() is an event trigger function, for ddl_command_start, ddl_command_end and sql_drop"),
                     errhint("Call spine.capture_migrations(), which attaches it.")));
   // The script of an extension is the extension's; CREATE, ALTER or DROP EXTENSION is the statement.
   if (creating_extension || (!is_drop && take_noted(data))) PG_RETURN_NULL();
   const char *command = GetCommandTagName(data->tag);
+  if (is_start) {
+    // What could not be recorded is refused before its work.
+    if (is_stepwise(data->parsetree)) check_platform_event("platform.migration.applied", command, "medium");
+    PG_RETURN_NULL();
+  }
+  if (is_stepwise(data->parsetree)) wait_at_commit();
   Payload payload{};
   OwnersRights rights;
   rights.begin();
@@ -289,8 +328,10 @@ PGDLLEXPORT Datum spine_capture_migrations(PG_FUNCTION_ARGS) {
   (void)drop_triggers();
   run_sql("CREATE EVENT TRIGGER people_os_spine_migrations ON ddl_command_end EXECUTE FUNCTION spine.note_migration()");
   run_sql("CREATE EVENT TRIGGER people_os_spine_migration_drops ON sql_drop EXECUTE FUNCTION spine.note_migration()");
+  run_sql("CREATE EVENT TRIGGER people_os_spine_migration_starts ON ddl_command_start EXECUTE FUNCTION spine.note_migration()");
   run_sql("ALTER EVENT TRIGGER people_os_spine_migrations ENABLE ALWAYS");
   run_sql("ALTER EVENT TRIGGER people_os_spine_migration_drops ENABLE ALWAYS");
+  run_sql("ALTER EVENT TRIGGER people_os_spine_migration_starts ENABLE ALWAYS");
   record_capture("CREATE EVENT TRIGGER", "created");
   SPI_finish();
   PG_RETURN_VOID();

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 
-#include "capture/business_row.h"
-#include "capture/capture.h"
+#include "capture/definition.h"
+#include "capture/key_text.h"
+#include "capture/row_value.h"
+#include "capture/watches.h"
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/growing_array.h"
 #include "server/settings.h"
 #include "server/sql.h"
-#include "store/chain.h"
+#include "store/head.h"
 #include "store/entity_uuid.h"
 #include "store/event_scan.h"
 
@@ -71,24 +74,15 @@ Level *levels;  // those that have notes, outermost first
 int level_count, level_capacity;
 bool past_check;  // the commit under way has checked what was noted
 
-template <class T, class N>
-void make_room(T **list, N used, N *room) {
-  if (used < *room) return;
-  N more = *room == 0 ? 64 : 2 * *room;
-  Size size = sizeof(T) * static_cast<Size>(more);
-  *list = static_cast<T *>(*list == nullptr ? MemoryContextAlloc(memory, size) : repalloc_huge(*list, size));
-  *room = more;
-}
-
 void note(const Note &change) {
   SubTransactionId mine = GetCurrentSubTransactionId();
   if (level_count == 0 || levels[level_count - 1].subtransaction != mine) {
-    make_room(&levels, level_count, &level_capacity);
+    make_room(memory, &levels, level_count, &level_capacity);
     levels[level_count++] = {mine, count};
   } else if (count > 0 && notes[count - 1] == change) {
     return;
   }
-  make_room(&notes, count, &capacity);
+  make_room(memory, &notes, count, &capacity);
   notes[count++] = change;
   if (past_check) check_changes();
 }
@@ -101,73 +95,63 @@ struct Definition {
   AttrNumber organization_column;  // 0: none
   bool entity_is_uuid;
   KeyText entity_text;             // of an id that is none
-  const bool *left_out;            // by column: a change of these alone is none
+  RowColumn *columns;              // those whose change is one of the row
+  int column_count;
   uint32 requirement;
 };
 
 [[noreturn]] void cannot_hold(const char *table, const char *why, const char *hint) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_CANNOT_CAPTURE), errmsg("table \"%s\" cannot be held to the rule: %s", table, why),
+  ereport(ERROR, (errcode(ERRCODE_SPINE_CANNOT_CAPTURE), errmsg("table %s cannot be held to the rule: %s", table, why),
                   errhint("%s", hint)));
-}
-
-const char *full_name(Oid relid) { return psprintf("%s.%s", get_namespace_name_or_temp(get_rel_namespace(relid)), get_rel_name(relid)); }
-
-// 0: the table has no such column. What is no stored column reads as null in a trigger.
-AttrNumber find_column(Relation relation, const char *name) {
-  TupleDesc shape = RelationGetDescr(relation);
-  for (int i = 0; i < shape->natts; i++) {
-    Form_pg_attribute attribute = TupleDescAttr(shape, i);
-    if (!attribute->attisdropped && attribute->attgenerated != 'v' && strcmp(NameStr(attribute->attname), name) == 0)
-      return static_cast<AttrNumber>(i + 1);
-  }
-  return 0;
-}
-
-Oid column_type(Relation relation, AttrNumber column) {
-  return getBaseType(TupleDescAttr(RelationGetDescr(relation), column - 1)->atttypid);
 }
 
 // Checks a definition against the table; what it looks up lives as long as the memory context. Raises SP026.
 Definition define(MemoryContext kept, Relation relation, const char *entity_column, const char *organization_column, const char *entity_type) {
-  const char *table = full_name(RelationGetRelid(relation));
+  const char *table = table_name(RelationGetRelid(relation));
   Definition definition{};
   for (bool is_entity : {true, false}) {
     const char *name = is_entity ? entity_column : organization_column;
     if (!is_entity && *name == '\0') continue;
-    AttrNumber column = find_column(relation, name);
+    AttrNumber column = stored_column(relation, name);
     if (column == 0)
       cannot_hold(table, psprintf("it has no stored column \"%s\"", name),
                   "Pass the names of its columns to spine.require_events(); again, where one was renamed since.");
     (is_entity ? definition.entity_column : definition.organization_column) = column;
-    bool is_uuid = column_type(relation, column) == UUIDOID;
+    bool is_uuid = base_type(relation, column) == UUIDOID;
     if (is_entity) definition.entity_is_uuid = is_uuid;
     if (is_uuid) continue;
-    const char *why = psprintf("its column \"%s\" has type %s, not uuid", name, format_type_be(column_type(relation, column)));
+    const char *why = psprintf("its column \"%s\" has type %s, not uuid", name, format_type_be(base_type(relation, column)));
     if (!is_entity) cannot_hold(table, why, "Leave organization_column out: the setting people_os_spine.organization_id then says it.");
     if (*entity_type == '\0')
       cannot_hold(table, why, "Pass domain and entity_type: the entity is spine.entity_uuid(domain, entity_type, the column's text).");
-    definition.entity_text.find(column_type(relation, column), kept);
+    definition.entity_text.find(base_type(relation, column), kept);
   }
   return definition;
 }
 
-// The columns that capture leaves out of its events, where a change of these alone makes none. The id and the organization
-// are not among them.
-const bool *columns_left_out(MemoryContext kept, Relation relation, const Definition &definition) {
-  bool *left_out = static_cast<bool *>(
-      MemoryContextAllocZero(kept, sizeof(bool) * static_cast<Size>(RelationGetDescr(relation)->natts + 1)));
+// All but those that capture leaves out of its events, where a change of these alone makes none. The id and the organization
+// are among them.
+void find_columns(MemoryContext kept, Relation relation, Definition *definition) {
+  TupleDesc shape = RelationGetDescr(relation);
+  bool *left_out = static_cast<bool *>(palloc0(sizeof(bool) * static_cast<Size>(shape->natts)));
   Oid capture = capture_function();
   const TriggerDesc *triggers = relation->trigdesc;
-  for (int i = 0; i < triggers->numtriggers; i++) {
-    const Trigger &trigger = triggers->triggers[i];
+  for (int t = 0; t < triggers->numtriggers; t++) {
+    const Trigger &trigger = triggers->triggers[t];
     bool fires = trigger.tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger.tgenabled == TRIGGER_FIRES_ALWAYS;
     if (!fires || !TRIGGER_FOR_UPDATE(trigger.tgtype) || trigger.tgfoid != capture) continue;
-    for (int a = capture_arguments; a < trigger.tgnargs; a++)
-      if (std::string_view(trigger.tgargs[a]).substr(0, exclude_prefix.size()) == exclude_prefix)
-        left_out[find_column(relation, trigger.tgargs[a] + exclude_prefix.size())] = true;
+    const Shown *shown = shown_columns(relation, trigger);
+    for (int i = 0; i < shape->natts; i++) left_out[i] |= shown[i] == Shown::excluded;
   }
-  left_out[definition.entity_column] = left_out[definition.organization_column] = false;
-  return left_out;
+  definition->columns = static_cast<RowColumn *>(MemoryContextAlloc(kept, sizeof(RowColumn) * static_cast<Size>(shape->natts)));
+  definition->column_count = 0;
+  for (int i = 0; i < shape->natts; i++) {
+    Form_pg_attribute attribute = TupleDescAttr(shape, i);
+    AttrNumber attnum = static_cast<AttrNumber>(i + 1);
+    bool is_key = attnum == definition->entity_column || attnum == definition->organization_column;
+    if (attribute->attisdropped || attribute->attgenerated == 'v' || (left_out[i] && !is_key)) continue;
+    definition->columns[definition->column_count++] = row_column(relation, attnum, kept);
+  }
 }
 
 uint32 find_requirement(Relation relation, const Trigger *trigger) {
@@ -183,7 +167,7 @@ uint32 find_requirement(Relation relation, const Trigger *trigger) {
   if (memory == nullptr) memory = AllocSetContextCreate(TopTransactionContext, "changes that ask for events", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(memory);
   Requirement *added = static_cast<Requirement *>(palloc(sizeof(Requirement)));
-  *added = {table, full_name(table), pstrdup(domain), pstrdup(entity_type)};
+  *added = {table, table_name(table), pstrdup(domain), pstrdup(entity_type)};
   requirements = lappend(requirements, added);
   MemoryContextSwitchTo(before);
   return static_cast<uint32>(list_length(requirements)) - 1;
@@ -194,7 +178,7 @@ Definition *definition_of(const TriggerData *data, FmgrInfo *function) {
     char **arguments = data->tg_trigger->tgargs;
     Definition *definition = static_cast<Definition *>(MemoryContextAlloc(function->fn_mcxt, sizeof(Definition)));
     *definition = define(function->fn_mcxt, data->tg_relation, arguments[0], arguments[1], arguments[3]);
-    definition->left_out = columns_left_out(function->fn_mcxt, data->tg_relation, *definition);
+    find_columns(function->fn_mcxt, data->tg_relation, definition);
     definition->requirement = find_requirement(data->tg_relation, data->tg_trigger);
     function->fn_extra = definition;
   }
@@ -209,8 +193,8 @@ Note note_of(const TriggerData *data, Definition *definition, HeapTuple row) {
   Datum id = heap_getattr(row, definition->entity_column, shape, &null);
   if (null)
     ereport(ERROR, (errcode(ERRCODE_SPINE_CHANGE_WITHOUT_EVENT),
-                    errmsg("a row of table \"%s\" has no \"%s\", so no event can be of it",
-                           full_name(RelationGetRelid(data->tg_relation)), data->tg_trigger->tgargs[0]),
+                    errmsg("a row of table %s has no \"%s\", so no event can be of it",
+                           table_name(RelationGetRelid(data->tg_relation)), data->tg_trigger->tgargs[0]),
                     errhint("Give the row one; the column should be NOT NULL.")));
   if (definition->entity_is_uuid) {
     change.entity = uuid_of(id);
@@ -235,20 +219,27 @@ Note note_of(const TriggerData *data, Definition *definition, HeapTuple row) {
 
 // Column by column, for a row is stored in more than one way: a column that was added, one that was dropped, a value out of
 // line.
-bool is_changed(const TriggerData *data, const Definition *definition) {
+bool is_row_changed(const TriggerData *data, const Definition *definition) {
   TupleDesc shape = RelationGetDescr(data->tg_relation);
   Size natts = static_cast<Size>(shape->natts);
   Datum *before = static_cast<Datum *>(palloc(sizeof(Datum) * natts)), *after = static_cast<Datum *>(palloc(sizeof(Datum) * natts));
   bool *before_null = static_cast<bool *>(palloc(natts)), *after_null = static_cast<bool *>(palloc(natts));
   heap_deform_tuple(data->tg_trigtuple, shape, before, before_null);
   heap_deform_tuple(data->tg_newtuple, shape, after, after_null);
-  for (int i = 0; i < shape->natts; i++) {
-    Form_pg_attribute attribute = TupleDescAttr(shape, i);
-    if (!attribute->attisdropped && !definition->left_out[i + 1] &&
-        !same_value(attribute->attlen, attribute->attbyval, before[i], before_null[i], after[i], after_null[i]))
-      return true;
+  PinnedSettings pinned;
+  bool is_pinned = false, found = false;
+  for (int c = 0; c < definition->column_count && !found; c++) {
+    const RowColumn &column = definition->columns[c];
+    int i = column.attnum - 1;
+    if (is_same_value(column, before[i], before_null[i], after[i], after_null[i])) continue;
+    if (needs_pinned_settings(column) && !is_pinned) {
+      pinned.begin();
+      is_pinned = true;
+    }
+    found = is_changed(column, before[i], before_null[i], after[i], after_null[i]);
   }
-  return false;
+  if (is_pinned) pinned.end();
+  return found;
 }
 
 // The check -----------------------------------------------------------------------------------------------------
@@ -258,7 +249,7 @@ bool is_changed(const TriggerData *data, const Definition *definition) {
   const char *of = *asked->domain == '\0' ? "" : psprintf(" of %s.%s", asked->domain, asked->entity_type);
   const char *in = change.has_organization ? psprintf(" in organization %s", uuid_text(change.organization)) : "";
   ereport(ERROR, (errcode(ERRCODE_SPINE_CHANGE_WITHOUT_EVENT),
-                  errmsg("table \"%s\" was changed without an event for entity %s", asked->name, uuid_text(change.entity)),
+                  errmsg("table %s was changed without an event for entity %s", asked->name, uuid_text(change.entity)),
                   errdetail("The transaction emitted no event%s with that entity_id%s.", of, in),
                   errhint("Emit one in the same transaction, with spine.emit_event().")));
 }
@@ -297,7 +288,7 @@ void check_notes(Relation relation, const EventTable *table) {
     if (i > 0 && change == notes[i - 1]) continue;
     // An entity that is in several organizations has events in all of their chains: where this one ends, its newest are.
     if (change.has_organization && (i == 0 || !notes[i - 1].has_organization || change.organization != notes[i - 1].organization))
-      last = last_sequence(relation, table, change.organization);
+      last = last_sequence(table, change.organization);
     // An index page is read item by item, so an entity's long history is left out as far as it can be: where a transaction
     // emits about one event a change, they are the last of the chain.
     int64 recent = change.has_organization ? last - Min(last, 2 * static_cast<int64>(count)) : PG_INT64_MIN;
@@ -386,13 +377,13 @@ PGDLLEXPORT Datum spine_require_event(PG_FUNCTION_ARGS) {
                     errhint("Call spine.require_events(), which attaches it to a table.")));
   if (!is_row_change)
     ereport(ERROR, (errcode(ERRCODE_SPINE_CHANGE_WITHOUT_EVENT),
-                    errmsg("TRUNCATE of table \"%s\" would remove rows without an event for each",
-                           full_name(RelationGetRelid(data->tg_relation))),
+                    errmsg("TRUNCATE of table %s would remove rows without an event for each",
+                           table_name(RelationGetRelid(data->tg_relation))),
                     errhint("DELETE the rows and emit their events, or have the owner call spine.stop_requiring_events().")));
 
   Definition *definition = definition_of(data, fcinfo->flinfo);
   bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-  if (is_update && !is_changed(data, definition)) return PointerGetDatum(nullptr);
+  if (is_update && !is_row_changed(data, definition)) return PointerGetDatum(nullptr);
   note(note_of(data, definition, data->tg_trigtuple));
   if (is_update) note(note_of(data, definition, data->tg_newtuple));
   return PointerGetDatum(nullptr);
@@ -411,7 +402,7 @@ PGDLLEXPORT Datum spine_require_events(PG_FUNCTION_ARGS) {
   Relation relation = try_relation_open(relid, AccessShareLock);
   if (relation == nullptr)
     cannot_hold(psprintf("%u", relid), "it does not exist", "Pass the name of a table, such as 'public.employee'.");
-  const char *table = full_name(relid);
+  const char *table = table_name(relid);
   char kind = relation->rd_rel->relkind;
   if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
     cannot_hold(table, "it is no ordinary or partitioned table", "Hold the table that the rows are stored in to it.");
@@ -437,6 +428,10 @@ PGDLLEXPORT Datum spine_require_events(PG_FUNCTION_ARGS) {
     run_sql(psprintf("CREATE OR REPLACE TRIGGER spine_require_events_truncate BEFORE TRUNCATE ON %s"
                      " FOR EACH STATEMENT EXECUTE FUNCTION spine.require_event()",
                      SPI_getvalue(tables->vals[i], tables->tupdesc, 1)));
+  List *arguments = NIL;
+  for (const char *argument : {entity_column, organization_column, domain, entity_type})
+    arguments = lappend(arguments, const_cast<char *>(argument));
+  remember_watch("rule", relid, arguments);
   SPI_finish();
   PG_RETURN_VOID();
 }
@@ -445,12 +440,13 @@ PG_FUNCTION_INFO_V1(spine_stop_requiring_events);
 PGDLLEXPORT Datum spine_stop_requiring_events(PG_FUNCTION_ARGS) {
   Oid relid = table_argument(fcinfo);
   SPI_connect();
+  bool was_remembered = forget_watch("rule", table_name(relid));
   run_sql(drops_of, {{OIDOID, ObjectIdGetDatum(relid)}});
   SPITupleTable *drops = SPI_tuptable;
   const char *holds_itself = drops->numvals == 0 ? nullptr : SPI_getvalue(drops->vals[0], drops->tupdesc, 2);
-  if (holds_itself == nullptr || *holds_itself != 't')
+  if (!was_remembered && (holds_itself == nullptr || *holds_itself != 't'))
     ereport(ERROR, (errcode(ERRCODE_SPINE_CANNOT_CAPTURE),
-                    errmsg("table \"%s\" is not held to the rule", get_rel_name(relid) != nullptr ? full_name(relid) : psprintf("%u", relid)),
+                    errmsg("table %s is not held to the rule", table_name(relid)),
                     errhint("Pass the table that was given to spine.require_events(); its partitions go with it.")));
   for (uint64 i = 0; i < drops->numvals; i++) run_sql(SPI_getvalue(drops->vals[i], drops->tupdesc, 1));
   SPI_finish();

@@ -1,6 +1,7 @@
 // spine.entity_history, and spine.entity_as_of, which knows the events that captured tables emit.
 #include "access/access.h"
 #include "server/errors.h"
+#include "store/event_arguments.h"
 #include "store/event_scan.h"
 #include "store/event_table.h"
 
@@ -27,10 +28,13 @@ class EntityScan {
   void begin(std::string_view entity_type, Datum entity_id, ScanDirection direction, uint32 needed) {
     Oid relid = events_relid();
     readable_ = require_reading(relid);
-    entity_type_ = entity_type;
+    // An entity's type has no dot: before one stands its domain.
+    size_t dot = entity_type.find('.');
+    if (dot != std::string_view::npos) domain_ = entity_type.substr(0, dot);
+    entity_type_ = dot == std::string_view::npos ? entity_type : entity_type.substr(dot + 1);
     entity_id_ = uuid_of(entity_id);
     direction_ = direction;
-    needed_ = needed | bit(Column::sequence) | bit(Column::entity_id) | bit(Column::entity_type);
+    needed_ = needed | bit(Column::sequence) | bit(Column::entity_id) | bit(Column::entity_type) | bit(Column::domain);
     scan_.begin(list_make1_oid(relid), AccessShareLock, EventOrder::entity, 1, Sees::fresh, needed_);
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, entity_id);
@@ -47,7 +51,7 @@ class EntityScan {
       if (!says_whose) report_damaged(Event(), "its organization_id is null");
       require_columns(found, needed_);
       if (found.entity_id != entity_id_) report_damaged(found, "its row has another entity_id than its index");
-      if (found.entity_type == entity_type_) return true;
+      if (found.entity_type == entity_type_ && (domain_.empty() || found.domain == domain_)) return true;
     }
     return false;
   }
@@ -59,33 +63,172 @@ class EntityScan {
 
  private:
   Organizations readable_;
-  std::string_view entity_type_;
+  std::string_view domain_, entity_type_;  // an empty domain: any
   Uuid entity_id_;
   ScanDirection direction_;
   uint32 needed_;
   EventScan scan_;
 };
 
-// The row as it was after the event, null for a row that was deleted. False: no capture made the event.
-bool captured_row(EntityScan *scan, Jsonb **row) {
-  std::string_view action = scan->event().action;
-  bool deleted = action == "deleted";
-  if (!deleted && action != "created" && action != "updated") return false;
+// What one event of a captured table says.
+struct Change {
+  bool is_captured;
+  Jsonb *before, *after;  // null: there was no row; or the event holds none of it
+  Jsonb *omitted;         // null: nothing; what the images lack, and why
+  bool is_created, is_deleted;
+};
+
+Jsonb *member(Jsonb *object, std::string_view name) {
+  JsonbValue value;
+  if (object == nullptr || getKeyJsonValueFromContainer(&object->root, name.data(), static_cast<int>(name.size()), &value) == nullptr ||
+      value.type == jbvNull)
+    return nullptr;
+  return JsonbValueToJsonb(&value);
+}
+
+Change change_of(EntityScan *scan) {
+  Change change{};
   (void)scan->whole();
   require_columns(scan->event(), bit(Column::payload));
   Bytes stored = scan->event().payload;
   Jsonb *payload = static_cast<Jsonb *>(palloc(VARHDRSZ + stored.size));
   SET_VARSIZE(payload, VARHDRSZ + stored.size);
   memcpy(VARDATA(payload), stored.data, stored.size);
-  JsonbValue table, image;
-  const char *name = deleted ? "before" : "after";
-  bool captured = JB_ROOT_IS_OBJECT(payload) && getKeyJsonValueFromContainer(&payload->root, "table", 5, &table) != nullptr &&
-                  table.type == jbvString &&
-                  getKeyJsonValueFromContainer(&payload->root, name, static_cast<int>(strlen(name)), &image) != nullptr &&
-                  image.type == jbvBinary;
-  *row = captured && !deleted ? JsonbValueToJsonb(&image) : nullptr;
+  JsonbValue mark;
+  change.is_captured =
+      getKeyJsonValueFromContainer(&payload->root, capture_member.data(), static_cast<int>(capture_member.size()), &mark) != nullptr;
+  if (change.is_captured) {
+    change.is_created = scan->event().action == "created";
+    change.is_deleted = scan->event().action == "deleted";
+    change.before = member(payload, "before");
+    change.after = member(payload, "after");
+    change.omitted = member(payload, "omitted");
+  }
   pfree(payload);
-  return captured;
+  return change;
+}
+
+// An entity's history may be long, so no image of it is kept that is not asked for any more.
+void forget_images(Change *change) {
+  for (Jsonb **image : {&change->before, &change->after, &change->omitted}) {
+    if (*image != nullptr) pfree(*image);
+    *image = nullptr;
+  }
+}
+
+bool is_text(const JsonbValue &value, std::string_view text) {
+  return value.type == jbvString && std::string_view(value.val.string.val, static_cast<size_t>(value.val.string.len)) == text;
+}
+
+// Whether two images can be of one row: what both show is the same. A column that came or went is in one of them alone, and
+// what is masked in either says nothing.
+bool agree(Jsonb *a, Jsonb *b) {
+  if (a == nullptr || b == nullptr || !JB_ROOT_IS_OBJECT(a) || !JB_ROOT_IS_OBJECT(b)) return true;
+  JsonbIterator *iterator = JsonbIteratorInit(&a->root);
+  JsonbValue key, mine, other;
+  (void)JsonbIteratorNext(&iterator, &key, true);
+  while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY) {
+    (void)JsonbIteratorNext(&iterator, &mine, true);
+    if (getKeyJsonValueFromContainer(&b->root, key.val.string.val, key.val.string.len, &other) == nullptr) continue;
+    if (is_text(mine, "***") || is_text(other, "***")) continue;
+    if (compareJsonbContainers(&JsonbValueToJsonb(&mine)->root, &JsonbValueToJsonb(&other)->root) != 0) return false;
+  }
+  return true;
+}
+
+// What the events say of the entity in one organization, read from the newest back to the first.
+struct Chain {
+  Uuid organization;    // the key
+  bool has_next;        // the event before which the one at hand came
+  Change next;
+  int64 next_sequence;
+  uint64 next_transaction;
+  bool has_newest;      // of those that are not younger than the moment
+  Change newest, later; // later: the one after it, where has_later
+  bool has_later;
+  int64 sequence, later_sequence;
+  TimestampTz at;
+  uint64 transaction, later_transaction;
+};
+
+[[noreturn]] void state_unknown(const char *why) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_STATE_UNKNOWN), errmsg("the row as it was is not known: %s", why),
+                  errhint("spine.entity_history shows the events; what changed rows without one, such as DDL or disabled triggers, is in none.")));
+}
+
+const char *in_chain(int64 sequence, const Uuid &organization) {
+  return psprintf("event " INT64_FORMAT " of organization %s", sequence, uuid_text(organization));
+}
+
+// Goes on to the next older event of a chain.
+void step_back(Chain *chain, Change change, int64 sequence, TimestampTz at, uint64 transaction, bool is_past) {
+  if (!is_past) {
+    forget_images(&chain->later);
+    chain->later = change;
+    chain->later_sequence = sequence;
+    chain->later_transaction = transaction;
+    chain->has_later = true;
+    return;
+  }
+  if (!chain->has_newest) {
+    chain->has_newest = true;
+    chain->newest = change;
+    chain->sequence = sequence;
+    chain->at = at;
+    chain->transaction = transaction;
+  } else {
+    // Within one transaction events may stand in another order than that of what happened, which the next one sets right.
+    bool is_newest = chain->next_sequence == chain->sequence, is_same_transaction = chain->next_transaction == transaction;
+    if (chain->next.is_created && !change.is_deleted && (is_newest || !is_same_transaction))
+      state_unknown(psprintf("%s created it while it was there", in_chain(chain->next_sequence, chain->organization)));
+    // An inner statement's event that stands before that of the statement whose trigger ran it.
+    if (is_newest && is_same_transaction && !chain->next.is_created &&
+        (change.is_deleted || !agree(change.after, chain->next.before)))
+      state_unknown(psprintf("%s does not go on from the one before it", in_chain(chain->sequence, chain->organization)));
+    forget_images(&change);
+  }
+  chain->next = change;
+  chain->next_sequence = sequence;
+  chain->next_transaction = transaction;
+}
+
+// The row after the chain's newest event until the moment, null where there was none. Raises SP061 where the event after it
+// found another, SP062 where it is not whole in the event.
+Jsonb *row_of(const Chain &chain) {
+  if (chain.newest.is_deleted) {
+    if (chain.has_later && !chain.later.is_created)
+      state_unknown(psprintf("it was there again before %s", in_chain(chain.later_sequence, chain.organization)));
+    return nullptr;
+  }
+  if (chain.has_later && (chain.later.is_created || !agree(chain.newest.after, chain.later.before)))
+    state_unknown(psprintf("it changed without an event between %s and event " INT64_FORMAT, in_chain(chain.sequence, chain.organization),
+                           chain.later_sequence));
+  Jsonb *missing = chain.newest.omitted;
+  if (missing != nullptr && JB_ROOT_IS_OBJECT(missing)) missing = member(missing, "after");
+  if (missing != nullptr)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_VALUE_NOT_IN_EVENT),
+                    errmsg("the row as it was is not whole in %s", in_chain(chain.sequence, chain.organization)),
+                    errdetail("It lacks: %s", clipped(JsonbToCString(nullptr, &missing->root, static_cast<int>(VARSIZE(missing))))),
+                    errhint("No event could hold these values; their size and SHA-256 are in spine.entity_history. Exclude such "
+                            "columns from the capture to have the rest.")));
+  return chain.newest.after;
+}
+
+// Whether the row left the chain in the very transaction that brought it into another, a moment later.
+bool leaves_with(const Chain &chain, uint64 transaction) {
+  return chain.has_later && chain.later.is_deleted && chain.later_transaction == transaction;
+}
+
+// One domain's, for entities of two are two.
+void require_one_domain(const Event &event, const char **domain) {
+  std::string_view mine = event.domain;
+  if (*domain == nullptr) *domain = pnstrdup(mine.data(), mine.size());
+  if (mine == *domain) return;
+  const char *name = pnstrdup(event.entity_type.data(), event.entity_type.size());
+  ereport(ERROR, (errcode(ERRCODE_SPINE_STATE_UNKNOWN),
+                  errmsg("the row as it was is not known: it is one of %s.%s and one of %s.%s", *domain, name,
+                         pnstrdup(mine.data(), mine.size()), name),
+                  errhint("Pass the domain too: '%s.%s'.", *domain, name)));
 }
 
 }  // namespace
@@ -120,36 +263,46 @@ PGDLLEXPORT Datum spine_entity_history(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(spine_entity_as_of);
 PGDLLEXPORT Datum spine_entity_as_of(PG_FUNCTION_ARGS) {
   TimestampTz moment = PG_GETARG_TIMESTAMPTZ(2);
-  // In each chain the newest that is not younger counts, and among these the newest again: but where a transaction moved
-  // the row from one organization to another, it is there.
   HASHCTL control{};
-  control.keysize = control.entrysize = sizeof(Uuid);
+  control.keysize = sizeof(Uuid);
+  control.entrysize = sizeof(Chain);
   control.hcxt = CurrentMemoryContext;
-  HTAB *seen = hash_create("organizations of an entity", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-  Jsonb *newest = nullptr;
-  TimestampTz changed = 0;
-  uint64 changed_in = 0;
-  bool found = false;
+  HTAB *chains = hash_create("chains with an entity", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  const char *domain = nullptr;
   EntityScan scan;
   scan.begin(text_view(PG_GETARG_TEXT_PP(0)), PG_GETARG_DATUM(1), BackwardScanDirection,
              bit(Column::timestamp) | bit(Column::action) | bit(Column::transaction_id));
   while (scan.next()) {
-    Uuid organization = scan.event().organization_id;
-    TimestampTz at = scan.event().timestamp - unix_time(0);
-    Jsonb *row;
-    if (at > moment || hash_search(seen, &organization, HASH_FIND, nullptr) != nullptr || !captured_row(&scan, &row)) continue;
-    (void)hash_search(seen, &organization, HASH_ENTER, nullptr);
-    uint64 in = scan.event().transaction_id;
-    bool moved = found && (in == changed_in || at == changed) && (row == nullptr) != (newest == nullptr);
-    if (found && (moved ? row == nullptr : at <= changed)) continue;
-    found = true;
-    changed = at;
-    changed_in = in;
-    newest = row;
+    Change change = change_of(&scan);
+    if (!change.is_captured) continue;
+    const Event &event = scan.event();
+    require_one_domain(event, &domain);
+    Uuid organization = event.organization_id;
+    bool was_known;
+    Chain *chain = static_cast<Chain *>(hash_search(chains, &organization, HASH_ENTER, &was_known));
+    if (!was_known) {
+      *chain = {};
+      chain->organization = organization;
+    }
+    TimestampTz at = event.timestamp - unix_time(0);
+    step_back(chain, change, event.sequence, at, event.transaction_id, at <= moment);
   }
   scan.end();
-  if (newest == nullptr) PG_RETURN_NULL();
-  return JsonbPGetDatum(newest);
+  Jsonb *found = nullptr;
+  const Chain *found_in = nullptr;
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, chains);
+  while (Chain *chain = static_cast<Chain *>(hash_seq_search(&all))) {
+    Jsonb *row = chain->has_newest ? row_of(*chain) : nullptr;
+    if (row == nullptr) continue;
+    if (found_in != nullptr && leaves_with(*chain, found_in->transaction)) continue;
+    if (found_in != nullptr && !leaves_with(*found_in, chain->transaction))
+      state_unknown(psprintf("it is there in organization %s and in %s", uuid_text(found_in->organization), uuid_text(chain->organization)));
+    found = row;
+    found_in = chain;
+  }
+  if (found == nullptr) PG_RETURN_NULL();
+  return JsonbPGetDatum(found);
 }
 
 }  // extern "C"

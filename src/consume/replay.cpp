@@ -52,7 +52,7 @@ void name_event(void *argument) {
   const Current *current = static_cast<const Current *>(argument);
   errcontext("replay of event %s (%s), sequence " INT64_FORMAT " of organization %s; an error undoes the whole call: when its "
              "cause is mended, call it again with from_sequence => " INT64_FORMAT,
-             current->event->id, current->event->event_type, current->event->sequence, uuid_text(current->replay->organization),
+             current->event->id, clipped(current->event->event_type), current->event->sequence, uuid_text(current->replay->organization),
              current->replay->first);
 }
 

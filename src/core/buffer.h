@@ -42,6 +42,7 @@ class Buffer {
     size_++;
   }
   void append(std::string_view s) {
+    if (s.empty()) return;  // memcpy takes no null address
     std::memcpy(reserve(s.size()), s.data(), s.size());
     size_ += s.size();
   }

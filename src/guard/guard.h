@@ -1,5 +1,6 @@
-// The guard: what stands below the triggers and holds whatever is disabled, and the refusal of DDL that would change
-// or expose stored events, or replace what the spine runs.
+// The guard: what stands below the triggers and holds whatever is disabled, and the refusal of what would change or expose
+// stored events, or replace what the spine runs. It works in each session that has loaded the library. Where that is
+// not preloaded, the event trigger people_os_spine_guard loads it before any DDL runs.
 #pragma once
 
 #include "server/pg.h"
@@ -13,8 +14,11 @@ extern "C" {
 namespace spine {
 
 // Once a query has started, for the server says first who has no right to begin with. Raises SP013 where it would change
-// stored events.
-void refuse_change_of_events(const PlannedStmt *statement);
+// stored events, SP024 where it would write what the catalogs say of objects. text: the query's, or null.
+void judge_query(const PlannedStmt *statement, const char *text);
+
+// Whether a relation is a catalog by whose rows objects are what they are.
+bool defines_objects(Oid relid);
 
 // The utility statement that runs; those that it runs in turn have their own.
 struct GuardedStatement {
@@ -23,6 +27,7 @@ struct GuardedStatement {
   const char *text;  // null: whatever the client sent
   int length;
   bool is_recorded;  // as let through
+  bool is_harmless;  // whatever it does to whichever object
   Oid cleared;       // the table that it alters in a way that was judged harmless
 };
 

@@ -7,6 +7,7 @@ extern "C" {
 #include <access/genam.h>
 #include <access/toast_internals.h>
 #include <catalog/pg_class.h>
+#include <catalog/pg_namespace.h>
 #include <catalog/pg_proc.h>
 #include <executor/executor.h>
 #include <nodes/plannodes.h>
@@ -92,6 +93,15 @@ inline bool compat_lock_held(const LOCKTAG *tag, LOCKMODE mode) {
 #endif
 }
 
+// Memory for what a setting's check hook notes beside the value; null where there is none.
+inline void *compat_setting_memory(size_t size) {
+#if PG_VERSION_NUM >= 160000
+  return guc_malloc(LOG, size);
+#else
+  return malloc(size);
+#endif
+}
+
 // A setting by its name, defined or not yet; null where nobody has said anything of it.
 inline const config_generic *compat_find_setting(const char *name) {
 #if PG_VERSION_NUM >= 160000
@@ -117,6 +127,14 @@ inline bool compat_may_execute(Oid function, Oid role) {
   return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #else
   return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+inline bool compat_may_create_in(Oid schema, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(NamespaceRelationId, schema, role, ACL_CREATE) == ACLCHECK_OK;
+#else
+  return pg_namespace_aclcheck(schema, role, ACL_CREATE) == ACLCHECK_OK;
 #endif
 }
 

@@ -1,5 +1,5 @@
 // The errors of the spine. Each has its own SQLSTATE in class SP (implementation-defined by the SQL standard),
-// names the value at fault, and hints at what to do. README.md lists them.
+// names the value at fault, and hints at what to do. docs/reference.md lists them.
 #pragma once
 
 #include "server/pg.h"
@@ -38,9 +38,16 @@
 #define ERRCODE_SPINE_BAD_OCCURRED_AT MAKE_SQLSTATE('S', 'P', '0', '3', '3')
 #define ERRCODE_SPINE_DAMAGED_EVENT MAKE_SQLSTATE('S', 'P', '0', '4', '5')
 #define ERRCODE_SPINE_DAMAGED_TABLE MAKE_SQLSTATE('S', 'P', '0', '4', '6')
+#define ERRCODE_SPINE_HALF_CONTEXT MAKE_SQLSTATE('S', 'P', '0', '4', '0')
+#define ERRCODE_SPINE_CONTEXT_WITHOUT_TRANSACTION MAKE_SQLSTATE('S', 'P', '0', '4', '1')
+#define ERRCODE_SPINE_CONTEXT_ENDED MAKE_SQLSTATE('S', 'P', '0', '4', '2')
+#define ERRCODE_SPINE_NOT_A_WRITER MAKE_SQLSTATE('S', 'P', '0', '5', '0')
+#define ERRCODE_SPINE_CAPTURE_MEMBER MAKE_SQLSTATE('S', 'P', '0', '6', '0')
+#define ERRCODE_SPINE_STATE_UNKNOWN MAKE_SQLSTATE('S', 'P', '0', '6', '1')
+#define ERRCODE_SPINE_VALUE_NOT_IN_EVENT MAKE_SQLSTATE('S', 'P', '0', '6', '2')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
-// SPW01 is the warning about a restored row that does not reproduce its hash.
+// SPW01 is the warning about restored rows that do not reproduce their hashes.
 #define ERRCODE_SPINE_RESTORED_ROW_ALTERED MAKE_SQLSTATE('S', 'P', 'W', '0', '1')
 
 namespace spine {

@@ -32,11 +32,17 @@ const config_enum_entry environments[] = {{environment_labels[0], 0, false}, {en
 const config_enum_entry chain_ats[] = {
     {"insert", chain_at_insert, false}, {"commit", chain_at_commit, false}, {nullptr, 0, false}};
 
-bool check_uuid(char **value, void **, GucSource) {
+bool check_uuid(char **value, void **extra, GucSource) {
   Uuid uuid;
-  if (**value == '\0' || parse_uuid(*value, &uuid)) return true;
-  GUC_check_errdetail("The value must be a UUID, or empty.");
-  return false;
+  if (**value != '\0' && !parse_uuid(*value, &uuid)) {
+    GUC_check_errdetail("The value must be a UUID, or empty.");
+    return false;
+  }
+  uint64 *number = static_cast<uint64 *>(compat_setting_memory(sizeof(uint64)));
+  if (number == nullptr) return false;
+  *number = next_setting_number();
+  *extra = number;
+  return true;
 }
 
 // Said for a database, a role or the server it would be said for good, and by nobody.
@@ -48,16 +54,19 @@ bool check_unguard(char **value, void **, GucSource source) {
 
 void assign_unguard(const char *value, void *) { settings.unguard = value; }
 
-void assign_organization_id(const char *value, void *) {
+void assign_organization_id(const char *value, void *extra) {
+  settings.organization_id_number = *static_cast<uint64 *>(extra);
   settings.has_organization_id = parse_uuid(value, &settings.organization_id);
 }
 
-void assign_actor_id(const char *value, void *) {
+void assign_actor_id(const char *value, void *extra) {
+  settings.actor_id_number = *static_cast<uint64 *>(extra);
   settings.has_actor_id = parse_uuid(value, &settings.actor_id);
 }
 
-void assign_correlation_id(const char *value, void *) {
+void assign_correlation_id(const char *value, void *extra) {
   settings.has_correlation_id = parse_uuid(value, &settings.correlation_id);
+  settings.correlation_id_number = *static_cast<uint64 *>(extra);
 }
 
 // Before this library is loaded, what a connection's options say of a superuser's setting takes the place of what
@@ -88,6 +97,11 @@ void define(void (*how)(const char *, Parameters...), const char *name, Argument
 }
 
 }  // namespace
+
+uint64 next_setting_number() {
+  static uint64 last;
+  return ++last;
+}
 
 void define_settings() {
   refuse_startup_options();

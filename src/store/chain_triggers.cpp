@@ -5,13 +5,17 @@
 #include "server/errors.h"
 #include "store/chain.h"
 #include "store/durability.h"
+#include "store/event_arguments.h"
+#include "store/head.h"
 #include "store/pending.h"
 
 extern "C" {
 #include <access/htup_details.h>
+#include <access/xact.h>
 #include <catalog/pg_trigger.h>
 #include <commands/trigger.h>
 #include <miscadmin.h>
+#include <utils/memutils.h>
 }
 
 namespace spine {
@@ -44,8 +48,29 @@ void refuse_later_triggers(const TriggerData *data) {
   }
 }
 
+// The restored rows of one subtransaction that do not reproduce their hashes.
+struct AlteredRows {
+  AlteredRows *outer;
+  SubTransactionId of;
+  int64 count;
+  Uuid id;  // of the first
+  Uuid organization;
+  int64 sequence;
+};
+AlteredRows *altered_rows;  // of the innermost one that has any; in memory of the transaction
+
+void note_altered_row(const Event &event) {
+  SubTransactionId now = GetCurrentSubTransactionId();
+  if (altered_rows == nullptr || altered_rows->of != now) {
+    AlteredRows *first = static_cast<AlteredRows *>(MemoryContextAlloc(TopTransactionContext, sizeof(AlteredRows)));
+    *first = {altered_rows, now, 0, event.id, event.organization_id, static_cast<int64>(event.sequence)};
+    altered_rows = first;
+  }
+  altered_rows->count++;
+}
+
 // A complete row is a backup that comes back. It is stored as it is, so that one damaged row never makes a
-// backup unrestorable; what is wrong with it, verification says, and so does this warning.
+// backup unrestorable; what is wrong with it, verification says, and so does a warning at the commit.
 void restore(Relation relation, const EventValues &values) {
   if (!superuser() && !compat_owns_table(RelationGetRelid(relation), GetUserId())) refuse_given_columns(values);
   Event event;
@@ -57,13 +82,7 @@ void restore(Relation relation, const EventValues &values) {
   if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "event");
   bool same = status == Status::ok && event.event_hash.size == hash.size() &&
               memcmp(event.event_hash.data, hash.data(), hash.size()) == 0;
-  if (!same)
-    ereport(WARNING,
-            (errcode(ERRCODE_SPINE_RESTORED_ROW_ALTERED),
-             errmsg("event %s, sequence " INT64_FORMAT " of organization %s, does not reproduce its hash",
-                    uuid_text(event.id), static_cast<int64>(event.sequence), uuid_text(event.organization_id)),
-             errhint("It was altered before it was backed up, or since. It is stored as it is, and "
-                     "spine.find_chain_faults() reports it.")));
+  if (!same) note_altered_row(event);
 }
 
 }  // namespace
@@ -72,6 +91,46 @@ void refuse_change(const char *change, const char *table) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_IMMUTABLE),
                   errmsg("events are immutable: %s of table \"%s\" is refused", change, table),
                   errhint("Emit a further event that says what changed.")));
+}
+
+void warn_of_altered_rows() {
+  if (altered_rows == nullptr) return;
+  const AlteredRows *first = altered_rows;
+  int64 count = 0;
+  for (const AlteredRows *rows = altered_rows; rows != nullptr; rows = rows->outer) {
+    count += rows->count;
+    first = rows;
+  }
+  ereport(WARNING,
+          (errcode(ERRCODE_SPINE_RESTORED_ROW_ALTERED),
+           errmsg_plural(INT64_FORMAT " restored event does not reproduce its hash: event %s, sequence " INT64_FORMAT
+                                      " of organization %s",
+                         INT64_FORMAT " restored events do not reproduce their hashes; the first is event %s, sequence "
+                                      INT64_FORMAT " of organization %s",
+                         static_cast<unsigned long>(count), count, uuid_text(first->id), first->sequence,
+                         uuid_text(first->organization)),
+           errhint("They are stored as they are, and spine.find_chain_faults() reports them. Where it is all of them, or all of "
+                   "some months, their text was read under another DateStyle or TimeZone than it was written under: restore "
+                   "again, from pg_dump or from COPY … WITH (FORMAT binary). Where it is a few, they were altered before they "
+                   "were backed up, or since.")));
+  altered_rows = nullptr;
+}
+
+void forget_altered_rows() { altered_rows = nullptr; }
+
+void roll_back_altered_rows(SubTransactionId mine) {
+  if (altered_rows != nullptr && altered_rows->of == mine) altered_rows = altered_rows->outer;
+}
+
+void keep_altered_rows(SubTransactionId mine, SubTransactionId parent) {
+  if (altered_rows == nullptr || altered_rows->of != mine) return;
+  AlteredRows *outer = altered_rows->outer;
+  if (outer != nullptr && outer->of == parent) {
+    outer->count += altered_rows->count;
+    altered_rows = outer;
+  } else {
+    altered_rows->of = parent;
+  }
 }
 
 extern "C" {

@@ -58,6 +58,9 @@ void prepare_commit() {
     if (!settings.early_lock_release) ForceSyncCommit();
   }
   if (!settings.early_lock_release || level == SYNCHRONOUS_COMMIT_OFF) return;
+  // Only the commit record of a transaction that itself waits has a standby say at once that it has applied it. Without that
+  // the wait would last until the standby's next status report, ten seconds if nothing else happens.
+  if (level == SYNCHRONOUS_COMMIT_REMOTE_APPLY && standbys_are_synchronous()) return;
   wait_level = level;
   (void)set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }

@@ -4,7 +4,7 @@
 #include "core/uuid.h"
 #include "server/errors.h"
 #include "server/settings.h"
-#include "store/chain.h"
+#include "store/event_arguments.h"
 #include "store/pending.h"
 #include "store/writer.h"
 
@@ -13,6 +13,7 @@ extern "C" {
 #include <access/xact.h>
 #include <access/xlog.h>
 #include <funcapi.h>
+#include <miscadmin.h>
 #include <storage/lmgr.h>
 #include <utils/jsonb.h>
 #include <utils/memutils.h>
@@ -136,16 +137,17 @@ void emit(EventValues *events, int count, int *position) {
     chain_now(events, count, position);
 }
 
-void emit_at_commit(EventValues *events, int count, int *position) {
+void emit_at_commit(EventValues *events, int count, int *position, Place place) {
   if (past_chaining()) {
     chain_now(events, count, position);
     return;
   }
   Relation relation = table_open(events_relid(), AccessShareLock);
   for (*position = 0; *position < count; ++*position) {
+    CHECK_FOR_INTERRUPTS();
     check_event(event_table(relation), &events[*position], nullptr);
     stamp_event(&events[*position]);
-    add_pending(events[*position]);
+    add_pending(events[*position], place);
   }
   table_close(relation, AccessShareLock);
 }

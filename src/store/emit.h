@@ -2,6 +2,7 @@
 #pragma once
 
 #include "store/event_table.h"
+#include "store/pending.h"
 
 namespace spine {
 
@@ -14,7 +15,8 @@ void require_writable(const char *function);
 void emit(EventValues *events, int count, int *position);
 
 // For what the spine emits by itself: chained and stored just before the commit, whatever people_os_spine.chain_at says, so
-// that nobody's open transaction keeps a chain from others and row locks never cross chain locks.
-void emit_at_commit(EventValues *events, int count, int *position);
+// that nobody's open transaction keeps a chain from others and row locks never cross chain locks. place: where among the
+// events that wait.
+void emit_at_commit(EventValues *events, int count, int *position, Place place = {});
 
 }  // namespace spine

@@ -44,9 +44,11 @@ Oid events_relid();
 struct EventValues {
   Datum value[column_count];
   bool null[column_count];
+  bool is_captured = false;  // made by spine.capture_change: its payload may say so
 
   void clear() {
     for (bool &is_null : null) is_null = true;
+    is_captured = false;
   }
   // The hashes of the parts of an event that was checked, so that it is chained without reading them again.
   Hash payload_hash;

@@ -6,8 +6,9 @@
 
 #include "server/cached_table.h"
 #include "server/errors.h"
+#include "server/growing_array.h"
 #include "server/sql.h"
-#include "store/chain.h"
+#include "store/event_arguments.h"
 #include "store/event_table.h"
 #include "store/owners_rights.h"
 
@@ -42,11 +43,7 @@ struct Registry {
   int capacity;
 
   void add(std::string_view name, Oid severity) {
-    if (count == capacity) {
-      capacity = Max(16, 2 * capacity);
-      Size size = sizeof(EventType) * static_cast<Size>(capacity);
-      sorted = static_cast<EventType *>(sorted == nullptr ? palloc(size) : repalloc_huge(sorted, size));
-    }
+    make_room(memory, &sorted, count, &capacity);
     sorted[count++] = {{pnstrdup(name.data(), name.size()), name.size()}, severity};
   }
 
@@ -151,12 +148,15 @@ PGDLLEXPORT Datum spine_register_event_type(PG_FUNCTION_ARGS) {
                     errmsg("the description of event type \"%.*s\" is null", length(name), name.data()),
                     errhint("Say in a line when such an event is emitted.")));
   const char *severity = PG_ARGISNULL(2) ? "low" : enum_label(PG_GETARG_OID(2));
+  OwnersRights owner;
   SPI_connect();
+  owner.begin();
   (void)run_sql("INSERT INTO spine.event_types (name, description, default_severity) VALUES ($1, $2, ($3)::spine.severity)"
                 " ON CONFLICT (name) DO UPDATE SET description = excluded.description, default_severity = excluded.default_severity",
                 {{TEXTOID, PG_GETARG_DATUM(0)},
                  {TEXTOID, PG_GETARG_DATUM(1)},
                  {TEXTOID, CStringGetTextDatum(severity == nullptr ? "?" : severity)}});
+  owner.end();
   SPI_finish();
   PG_RETURN_VOID();
 }

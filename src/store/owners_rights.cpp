@@ -1,7 +1,5 @@
 #include "store/owners_rights.h"
 
-#include "store/event_table.h"
-
 extern "C" {
 #include <access/table.h>
 #include <miscadmin.h>
@@ -9,11 +7,11 @@ extern "C" {
 
 namespace spine {
 
-void OwnersRights::begin() {
+void OwnersRights::begin_as_owner_of(Oid table) {
   GetUserIdAndSecContext(&role_, &security_);
-  Relation events = table_open(events_relid(), AccessShareLock);
-  Oid owner = events->rd_rel->relowner;
-  table_close(events, AccessShareLock);
+  Relation relation = table_open(table, AccessShareLock);
+  Oid owner = relation->rd_rel->relowner;
+  table_close(relation, AccessShareLock);
   SetUserIdAndSecContext(owner, security_ | SECURITY_LOCAL_USERID_CHANGE);
 }
 

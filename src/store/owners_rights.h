@@ -1,6 +1,6 @@
 #pragma once
 
-#include "server/pg.h"
+#include "store/event_table.h"
 
 namespace spine {
 
@@ -8,7 +8,9 @@ namespace spine {
 // tables that the spine keeps for itself. An error ends it too, with the (sub)transaction.
 class OwnersRights {
  public:
-  void begin();
+  void begin() { begin_as_owner_of(events_relid()); }
+  // Of another table of the spine's, which may have been given to another role.
+  void begin_as_owner_of(Oid table);
   void end();
 
  private:

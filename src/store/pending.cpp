@@ -1,11 +1,13 @@
 #include "store/pending.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "server/errors.h"
-#include "store/chain.h"
+#include "store/chain_lock.h"
 #include "store/durability.h"
 #include "store/emission_rights.h"
+#include "store/event_arguments.h"
 #include "store/writer.h"
 
 extern "C" {
@@ -13,7 +15,7 @@ extern "C" {
 #include <access/xact.h>
 #include <commands/trigger.h>
 #include <miscadmin.h>
-#include <storage/lmgr.h>
+#include <utils/hsearch.h>
 #include <utils/memutils.h>
 #include <utils/snapmgr.h>
 }
@@ -22,29 +24,109 @@ namespace spine {
 
 namespace {
 
+// A place in a list that goes round; the list's own place is its beginning and its end.
+struct Link {
+  Link *previous;
+  Link *next;
+
+  void clear() { previous = next = this; }
+  void add_last(Link *link) {
+    link->previous = previous;
+    link->next = this;
+    previous->next = link;
+    previous = link;
+  }
+  void remove() {
+    previous->next = next;
+    next->previous = previous;
+  }
+  // Puts what the other list holds behind what this one does.
+  void take_all(Link *other) {
+    other->next->previous = previous;
+    previous->next = other->next;
+    other->previous->next = this;
+    previous = other->previous;
+    other->clear();
+  }
+};
+
+// Three lists in which a pending event stands.
+struct ByEmission : Link {};  // of the subtransaction that emitted it
+struct ByState : Link {};     // of all that wait, or of the subtransaction that chained it
+struct ByChain : Link {};     // of those that wait for one organization, where it waits
+
+// An organization with pending events.
+struct Chain {
+  Uuid organization;  // the key
+  ByChain waiting;
+  int events;
+};
+
 // One allocation holds an event with all its values.
 //
-// One that was chained in a later savepoint than it was emitted in stays in the list: where that savepoint is rolled
-// back its row is gone, and it waits again.
-struct Pending {
-  SubTransactionId emitted_in;
-  SubTransactionId chained_in;  // InvalidSubTransactionId: it waits
-  bool is_stored;               // false while it is being stored, when a trigger may come by here
+// One that was chained in a later savepoint than it was emitted in is kept: where that savepoint is rolled back its row
+// is gone, and it waits again.
+struct Pending : ByEmission, ByState, ByChain {
+  uint64 number;  // in the order in which they were emitted
+  Chain *chain;
+  bool waits;
+  Place place;
   Oid role;
   int security;
   size_t size;
-  Uuid organization;
   EventValues values;
+};
+
+// A subtransaction, or the transaction itself, that emitted or chained something that is still here. What its end costs
+// depends on what that is, never on what else is pending.
+struct Level {
+  SubTransactionId subtransaction;
+  uint64 first;        // what it emitted has at least this number
+  ByEmission emitted;  // in it
+  ByState chained;     // in it: what was emitted further out, and what is being stored
+  Level *outer;
 };
 
 constexpr size_t most_bytes = 16 * 1024 * 1024;
 
 MemoryContext memory;  // of the transaction, null without pending events
-Pending **pending;     // in the order in which they were emitted
-int count;
-int capacity;
+HTAB *chains;          // the Chains, by organization
+ByState waiting;       // in no order
+int64 waiting_count;
+Level *innermost;
+uint64 next_number;
 size_t bytes;
+uint64 last_moment;
 bool has_chained;      // the commit under way has chained what was pending
+
+// Of the current subtransaction.
+Level *this_level() {
+  SubTransactionId mine = GetCurrentSubTransactionId();
+  if (innermost != nullptr && innermost->subtransaction == mine) return innermost;
+  Level *level = static_cast<Level *>(MemoryContextAlloc(memory, sizeof(Level)));
+  level->subtransaction = mine;
+  level->first = next_number;
+  level->emitted.clear();
+  level->chained.clear();
+  level->outer = innermost;
+  return innermost = level;
+}
+
+Chain *find_chain(const Uuid &organization, HASHACTION action, bool *found) {
+  return static_cast<Chain *>(hash_search(chains, organization.data(), action, found));
+}
+
+// The transaction's first.
+void begin() {
+  MemoryContext fresh = AllocSetContextCreate(TopTransactionContext, "pending events", ALLOCSET_DEFAULT_SIZES);
+  HASHCTL how;
+  how.keysize = sizeof(Uuid);
+  how.entrysize = sizeof(Chain);
+  how.hcxt = fresh;
+  chains = hash_create("chains with pending events", 16, &how, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  waiting.clear();
+  memory = fresh;
+}
 
 bool is_varlena(Column column) {
   switch (column) {
@@ -97,54 +179,72 @@ Pending *copy(const EventValues &values) {
   return p;
 }
 
+void start_waiting(Pending *p) {
+  p->waits = true;
+  waiting.add_last(static_cast<ByState *>(p));
+  p->chain->waiting.add_last(static_cast<ByChain *>(p));
+  waiting_count++;
+}
+
+void stop_waiting(Pending *p) {
+  p->waits = false;
+  static_cast<ByState *>(p)->remove();
+  static_cast<ByChain *>(p)->remove();
+  waiting_count--;
+}
+
 void forget(Pending *p) {
+  if (p->waits)
+    stop_waiting(p);
+  else
+    static_cast<ByState *>(p)->remove();
+  static_cast<ByEmission *>(p)->remove();
+  if (--p->chain->events == 0) (void)find_chain(p->chain->organization, HASH_REMOVE, nullptr);
   bytes -= p->size;
   pfree(p);
 }
 
-// Forgets those stored in the subtransaction that they were emitted in: if their row goes, so do they.
-void forget_settled() {
-  int kept = 0;
-  for (int i = 0; i < count; i++) {
-    if (pending[i]->is_stored && pending[i]->chained_in == pending[i]->emitted_in)
-      forget(pending[i]);
-    else
-      pending[kept++] = pending[i];
+// Calls use with each event of a list, which it may take out of it.
+template <class By, class Use>
+void each(By *list, Use use) {
+  for (Link *at = list->next, *next; at != list; at = next) {
+    next = at->next;
+    use(static_cast<Pending *>(static_cast<By *>(at)));
   }
-  count = kept;
 }
 
-bool any_waits() {
-  for (int i = 0; i < count; i++)
-    if (pending[i]->chained_in == InvalidSubTransactionId) return true;
-  return false;
+bool comes_before(const Pending *a, const Pending *b) {
+  return std::make_tuple(a->place.moment, a->place.rank, a->number) < std::make_tuple(b->place.moment, b->place.rank, b->number);
 }
 
-// Takes what is pending, or what is for one of the organizations (sorted), out of the list and stores it.
+// Stores what waits, or what waits for one of the organizations (sorted), in the order of the places.
 int64 chain_some(const Uuid *organizations, int organization_count) {
-  auto is_wanted = [&](const Pending *p) {
-    return p->chained_in == InvalidSubTransactionId &&
-           (organizations == nullptr || std::binary_search(organizations, organizations + organization_count, p->organization));
+  if (waiting_count == 0) return 0;
+  auto each_wanted = [&](auto use) {
+    if (organizations == nullptr) each(&waiting, use);
+    for (int i = 0; i < organization_count; i++) {
+      if (i > 0 && organizations[i] == organizations[i - 1]) continue;
+      Chain *chain = find_chain(organizations[i], HASH_FIND, nullptr);
+      if (chain != nullptr) each(&chain->waiting, use);
+    }
   };
-  int wanted = 0;
-  for (int i = 0; i < count; i++) wanted += is_wanted(pending[i]);
-  if (wanted == 0) return 0;
-  Pending **taken = static_cast<Pending **>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Pending *) * static_cast<Size>(wanted)));
-  Uuid *chains = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Uuid) * static_cast<Size>(wanted)));
   int n = 0;
-  for (int i = 0; i < count; i++) {
-    if (!is_wanted(pending[i])) continue;
-    chains[n] = pending[i]->organization;
-    pending[i]->chained_in = GetCurrentSubTransactionId();
-    taken[n++] = pending[i];
+  each_wanted([&](Pending *) { n++; });
+  if (n == 0) return 0;
+  Pending **taken = static_cast<Pending **>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Pending *) * static_cast<Size>(n)));
+  int filled = 0;
+  each_wanted([&](Pending *p) { taken[filled++] = p; });
+  std::sort(taken, taken + n, comes_before);
+  Uuid *wanted = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Uuid) * static_cast<Size>(n)));
+  Level *level = this_level();
+  for (int i = 0; i < n; i++) {
+    wanted[i] = taken[i]->chain->organization;
+    stop_waiting(taken[i]);
+    level->chained.add_last(static_cast<ByState *>(taken[i]));
   }
 
-  Oid relid = events_relid();
-  Relation relation = table_open(relid, AccessShareLock);
-  Oid root = event_table(relation)->root;
-  table_close(relation, NoLock);
-  lock_chains(root, chains, n);
-  relation = table_open(relid, RowExclusiveLock);
+  Relation relation = table_open(events_relid(), RowExclusiveLock);
+  lock_chains(event_table(relation)->root, wanted, n);
   Oid role;
   int security;
   GetUserIdAndSecContext(&role, &security);
@@ -162,10 +262,11 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
     i = end;
   }
   table_close(relation, NoLock);
-  for (int i = 0; i < n; i++) taken[i]->is_stored = true;
-  forget_settled();
+  // Where it was emitted in the subtransaction that chained it, it goes with its row.
+  for (int i = 0; i < n; i++)
+    if (taken[i]->number >= level->first) forget(taken[i]);
   pfree(taken);
-  pfree(chains);
+  pfree(wanted);
   return n;
 }
 
@@ -173,63 +274,61 @@ int64 chain_some(const Uuid *organizations, int organization_count) {
 
 bool past_chaining() { return has_chained; }
 
-void add_pending(const EventValues &values) {
-  if (memory == nullptr)
-    memory = AllocSetContextCreate(TopTransactionContext, "pending events", ALLOCSET_DEFAULT_SIZES);
-  if (count == capacity) {
-    int more = capacity == 0 ? 64 : 2 * capacity;
-    Size size = sizeof(Pending *) * static_cast<Size>(more);
-    pending = static_cast<Pending **>(pending == nullptr ? MemoryContextAlloc(memory, size) : repalloc_huge(pending, size));
-    capacity = more;
-  }
+uint64 take_moment() { return ++last_moment; }
+
+void add_pending(const EventValues &values, Place place) {
+  if (memory == nullptr) begin();
+  Level *level = this_level();
+  Uuid organization = uuid_of(values.get(Column::organization_id));
   Pending *p = copy(values);
-  p->emitted_in = GetCurrentSubTransactionId();
-  p->chained_in = InvalidSubTransactionId;
-  p->is_stored = false;
+  bool found;
+  p->chain = find_chain(organization, HASH_ENTER, &found);
+  if (!found) {
+    p->chain->waiting.clear();
+    p->chain->events = 0;
+  }
+  p->chain->events++;
+  p->number = next_number++;
+  p->place = place;
+  if (place.moment == 0) p->place.moment = take_moment();
   GetUserIdAndSecContext(&p->role, &p->security);
-  p->organization = uuid_of(values.get(Column::organization_id));
-  pending[count++] = p;
+  level->emitted.add_last(static_cast<ByEmission *>(p));
+  start_waiting(p);
   bytes += p->size;
   note_emitted_event();
-  if (bytes > most_bytes) chain_some(nullptr, 0);
+  if (bytes > most_bytes && place.may_chain) chain_some(nullptr, 0);
 }
 
 int64 chain_all_pending() { return chain_some(nullptr, 0); }
 
 void chain_pending_of(const Uuid &organization) {
-  if (count > 0) chain_some(&organization, 1);
+  chain_some(&organization, 1);
 }
 
 void chain_now(EventValues *events, int event_count, int *position) {
-  Relation relation;
-  if (count == 0 && event_count == 1) {
-    relation = table_open(events_relid(), RowExclusiveLock);
-  } else {
-    Oid relid = events_relid();
-    relation = table_open(relid, AccessShareLock);
+  Relation relation = table_open(events_relid(), RowExclusiveLock);
+  if (waiting_count > 0 || event_count > 1) {
     Oid root = event_table(relation)->root;
-    table_close(relation, NoLock);
     Uuid *organizations = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Uuid) * static_cast<Size>(event_count)));
     for (*position = 0; *position < event_count; ++*position) {
       resolve_organization(&events[*position]);
       organizations[*position] = uuid_of(events[*position].get(Column::organization_id));
-      require_emitting(root, organizations[*position]);  // or it would wait for chains that are not its own
+      // Or it would wait for chains that are not its own.
+      require_emitting(root, organizations[*position], events[*position].is_captured ? OnBehalf::captured_table : OnBehalf::emitter);
     }
-    if (count > 0) {
+    if (waiting_count > 0) {
       std::sort(organizations, organizations + event_count);
       chain_some(organizations, event_count);
     }
-    // The chains are locked before the table is: where they are too many, it is the table that is locked.
     lock_chains(root, organizations, event_count);
     pfree(organizations);
-    relation = table_open(relid, RowExclusiveLock);
   }
   store_events(relation, events, event_count, position);
   table_close(relation, NoLock);
 }
 
 void chain_before_commit() {
-  while (any_waits()) {
+  while (waiting_count > 0) {
     PushActiveSnapshot(GetTransactionSnapshot());
     chain_some(nullptr, 0);
     PopActiveSnapshot();
@@ -241,25 +340,45 @@ void chain_before_commit() {
 void forget_pending() {
   // The memory goes with the transaction.
   memory = nullptr;
-  pending = nullptr;
-  count = capacity = 0;
+  chains = nullptr;
+  innermost = nullptr;
+  waiting_count = 0;
+  next_number = 0;
   bytes = 0;
   has_chained = false;
 }
 
 void roll_back_pending(SubTransactionId mine) {
-  while (count > 0 && pending[count - 1]->emitted_in == mine) forget(pending[--count]);
-  for (int i = 0; i < count; i++) {
-    if (pending[i]->chained_in != mine) continue;
-    pending[i]->chained_in = InvalidSubTransactionId;
-    pending[i]->is_stored = false;
-  }
+  if (innermost == nullptr || innermost->subtransaction != mine) return;
+  Level *level = innermost;
+  each(&level->emitted, forget);
+  each(&level->chained, [](Pending *p) {
+    static_cast<ByState *>(p)->remove();
+    start_waiting(p);
+  });
+  innermost = level->outer;
+  pfree(level);
 }
 
 void keep_pending(SubTransactionId mine, SubTransactionId parent) {
-  for (int i = count; i > 0 && pending[i - 1]->emitted_in == mine; i--) pending[i - 1]->emitted_in = parent;
-  for (int i = 0; i < count; i++)
-    if (pending[i]->chained_in == mine) pending[i]->chained_in = parent;
+  if (innermost == nullptr || innermost->subtransaction != mine) return;
+  Level *level = innermost;
+  Level *outer = level->outer;
+  if (outer == nullptr || outer->subtransaction != parent) {
+    level->subtransaction = parent;  // which has emitted and chained nothing else
+    return;
+  }
+  outer->emitted.take_all(&level->emitted);
+  each(&level->chained, [outer](Pending *p) {
+    if (p->number >= outer->first) {
+      forget(p);
+    } else {
+      static_cast<ByState *>(p)->remove();
+      outer->chained.add_last(static_cast<ByState *>(p));
+    }
+  });
+  innermost = outer;
+  pfree(level);
 }
 
 }  // namespace spine

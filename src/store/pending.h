@@ -1,4 +1,4 @@
-// Events that were emitted and wait to be chained, in people_os_spine.chain_at = commit.
+// Events that were emitted and wait to be chained: in people_os_spine.chain_at = commit, and those of the spine itself.
 #pragma once
 
 #include "store/event_table.h"
@@ -8,15 +8,25 @@ namespace spine {
 // Whether the commit under way has chained what was pending: what is emitted now has nothing left to wait for.
 bool past_chaining();
 
+// Where an event stands among those that wait: by moment, then by rank, then as they were added.
+struct Place {
+  uint64 moment = 0;      // 0: now
+  uint32 rank = 0;
+  bool may_chain = true;  // whether adding it may chain those that wait
+};
+
+// A moment behind all events that were added until now, and before all that are added later without one.
+uint64 take_moment();
+
 // Keeps a stamped event, with the role that emitted it. Where those that wait hold more than 16 MB, all of
 // them are chained at once.
-void add_pending(const EventValues &values);
+void add_pending(const EventValues &values, Place place = {});
 
 // Chains what is pending for these events' organizations, then the events, in order, after locking all their
 // chains in the order that every caller shares. *position tells how far it is among the events.
 void chain_now(EventValues *events, int count, int *position);
 
-// Chains what is pending, in the order in which it was emitted. Returns how many events that were.
+// Chains what is pending, in the order of their places. Returns how many events that were.
 int64 chain_all_pending();
 
 // Chains what is pending for one organization.

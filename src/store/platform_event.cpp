@@ -3,7 +3,7 @@
 #include "core/event_name.h"
 #include "core/uuid.h"
 #include "server/settings.h"
-#include "store/chain.h"
+#include "store/event_arguments.h"
 #include "store/emit.h"
 #include "store/entity_uuid.h"
 #include "store/event_table.h"
@@ -18,8 +18,10 @@ extern "C" {
 
 namespace spine {
 
-void emit_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity, Datum payload,
-                         ChainedWhen when) {
+namespace {
+
+void begin_event(EventValues *values, std::string_view event_type, std::string_view entity_key, std::string_view severity) {
+  EventValues &event = *values;
   Relation relation = table_open(events_relid(), AccessShareLock);
   const EventTable *table = event_table(relation);
   Oid system = enum_value(table->enum_type[0], "system");
@@ -28,7 +30,6 @@ void emit_platform_event(std::string_view event_type, std::string_view entity_ke
   Datum name = text_datum(event_type);
   EventName parts;
   (void)event_name_or_error(name, false, &parts);
-  EventValues event;
   event.clear();
   event.set(Column::event_type, name);
   event.set(Column::entity_id, uuid_datum(entity_uuid(parts.domain, parts.entity_type, entity_key)));
@@ -38,6 +39,25 @@ void emit_platform_event(std::string_view event_type, std::string_view entity_ke
     event.set(Column::actor_type, ObjectIdGetDatum(system));
   }
   event.set(Column::severity, ObjectIdGetDatum(how_much));
+}
+
+}  // namespace
+
+void check_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity) {
+  EventValues event;
+  begin_event(&event, event_type, entity_key, severity);
+  OwnersRights owner;
+  owner.begin();
+  Relation relation = table_open(events_relid(), AccessShareLock);
+  check_event(event_table(relation), &event, nullptr);
+  table_close(relation, AccessShareLock);
+  owner.end();
+}
+
+void emit_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity, Datum payload,
+                         ChainedWhen when) {
+  EventValues event;
+  begin_event(&event, event_type, entity_key, severity);
   event.set(Column::payload, payload);
   int position = 0;
   OwnersRights owner;

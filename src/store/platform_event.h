@@ -16,4 +16,7 @@ enum class ChainedWhen {
 void emit_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity, Datum payload,
                          ChainedWhen when);
 
+// Raises what emitting such an event would, for what it says of itself; emits none.
+void check_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity);
+
 }  // namespace spine

@@ -4,6 +4,8 @@
 #include "server/compat.h"
 #include "server/errors.h"
 #include "store/chain.h"
+#include "store/event_arguments.h"
+#include "store/head.h"
 
 extern "C" {
 #include <access/table.h>
@@ -250,6 +252,7 @@ void store_events(Relation relation, EventValues *events, int count, int *positi
     Writer writer;
     writer.open(relation, outermost);
     for (*position = 0; *position < count; ++*position) {
+      CHECK_FOR_INTERRUPTS();
       EventValues *event = &events[*position];
       MemoryContext before = MemoryContextSwitchTo(each);
       writer.store(event);

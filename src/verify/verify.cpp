@@ -269,7 +269,7 @@ void check_row(Verification *v, BlockScan *row) {
     else if (why == no_such_label)
       put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash, why);
     else
-      put_content_fault(v, FaultKind::unreadable, event, {}, {}, row_detail(v, row, why));
+      put_content_fault(v, FaultKind::unreadable, event, {}, event.event_hash, row_detail(v, row, why));
   }
   if ((event.present & link) == link) add_link(v, event);
 }

@@ -67,7 +67,7 @@ sub state_of
 		verify_chain => join("\n", @{ summaries_of($node, db => $db) }),
 		rows     => $node->safe_psql($db, $fixed . 'SELECT count(*) || $$ $$ || md5(string_agg(e::text, $$,$$ ORDER BY organization_id, sequence)) FROM spine.events e'),
 		forms    => $node->safe_psql($db, 'SELECT md5(string_agg(spine.canonical_event(e), $$,$$ ORDER BY organization_id, sequence)) FROM spine.events e'),
-		bindings => $node->safe_psql($db, 'SELECT b FROM spine.role_bindings b ORDER BY b::text COLLATE "C"'),
+		bindings => $node->safe_psql($db, q(SELECT b FROM (SELECT (role, capability, organization_id, role_name, extract(epoch FROM granted_at))::text FROM spine.role_bindings) r (b) ORDER BY b COLLATE "C")),
 		types    => $node->safe_psql($db, 'SELECT t FROM spine.event_types t ORDER BY name'),
 		rights   => $node->safe_psql($db, <<'SQL'),
 SELECT what, pg_get_userbyid(grantee), privilege_type, is_grantable

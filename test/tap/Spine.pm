@@ -22,9 +22,20 @@ our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_re
 
 use constant ZERO_HASH => '0' x 64;
 # A superuser who alters catalogs: the guard does not know the extension again. The triggers stay.
-use constant GUARDS_OFF => q{SET allow_system_table_mods = on; UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine'; RESET allow_system_table_mods;};
-use constant GUARDS_ON => q{SET allow_system_table_mods = on; UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden'; RESET allow_system_table_mods;};
-# As CREATE EXTENSION left them.
+use constant GUARDS_OFF => q{SET people_os_spine.environment = 'test'; SET people_os_spine.unguard = 'a test takes the guard off';
+	UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine'; RESET people_os_spine.unguard; RESET people_os_spine.environment;
+	-- What was recorded of that, where the library was loaded, goes too.
+	DO $$ BEGIN
+	  IF EXISTS (SELECT FROM spine.events WHERE payload ->> 'reason' = 'a test takes the guard off') THEN
+	    ALTER TABLE spine.events DISABLE TRIGGER ALL;
+	    DELETE FROM spine.events WHERE payload ->> 'reason' = 'a test takes the guard off';
+	    ALTER TABLE spine.events ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change, ENABLE ALWAYS TRIGGER zz_chain_event;
+	  END IF;
+	END $$;};
+use constant GUARDS_ON => q{DO $$ BEGIN
+	  IF EXISTS (SELECT FROM pg_extension WHERE extname = 'hidden') THEN UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden'; END IF;
+	END $$;
+	};
 use constant TRIGGERS_ON => 'ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;' . "\n";
 # An administrator's way.
 use constant UNGUARD => q{SET people_os_spine.environment = 'test'; SET people_os_spine.unguard = 'a test';};

@@ -41,6 +41,10 @@ my $dir     = PostgreSQL::Test::Utils::tempdir();
 my @connect = ('-h', $node->host, '-p', $node->port);
 my $before  = $node->safe_psql('postgres', $triggers);
 my $chains  = $node->safe_psql('postgres', 'SELECT * FROM spine.verify_chain()');
+my $watches = 'SELECT * FROM spine.watches ORDER BY kind, table_name';
+my $in_force = q{SELECT string_agg(concat_ws(' ', guard, ok, found), ', ') FROM spine.verify_guards() WHERE guard ~ '^(capture|rule of)'};
+my $watched = $node->safe_psql('postgres', $watches);
+is($watched, "capture|public.employee|{hcm,employee,id,\"\",low,\"exclude it's\",\"mask the name\"}\ncapture|public.leave|{hcm,leave,id,\"\",low}", 'what is captured is remembered');
 like($before, qr/leave_2026\|spine_capture_update\|O\|.*'inherited'/, 'a partition made later is captured');
 foreach my $how ([ 'plain', [] ], [ 'custom', ['-Fc'] ])
 {
@@ -50,6 +54,8 @@ foreach my $how ([ 'plain', [] ], [ 'custom', ['-Fc'] ])
 	my @restore = $db eq 'plain' ? ('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/$db", '-d', $db) : ('pg_restore', '--exit-on-error', '-j2', '-d', $db, "$dir/$db");
 	$node->command_ok([ @restore, @connect ], "restored, $db");
 	is($node->safe_psql($db, $triggers), $before, "$db: the capture is there");
+	is($node->safe_psql($db, $watches), $watched, "$db: and remembered");
+	is($node->safe_psql($db, $in_force), 'captures and rules t all of spine.watches in force', "$db: and in force");
 	is($node->safe_psql($db, 'SELECT * FROM spine.verify_chain()'), $chains, "$db: no event of restoring rows");
 	$node->safe_psql($db, "ALTER DATABASE $db SET people_os_spine.environment = 'test'");
 	$node->safe_psql($db, $set . q{UPDATE employee SET "the name" = 'Eve', "it's" = 'z' WHERE id = 1; CREATE TABLE leave_2027 PARTITION OF leave FOR VALUES IN (2027); INSERT INTO leave_2027 VALUES (3, 2027)});
@@ -100,6 +106,13 @@ foreach my $mode ('insert', 'commit')
 	cmp_ok((split /\n/, $grown)[-1], '<', 48 * 1024, "memory of 100,000 events, chained at $mode, in kB");
 }
 is($node->safe_psql('postgres', 'SELECT bool_and(intact), sum(events) > 202000 FROM spine.verify_chain()'), 't|t', 'the chains are right');
+
+# Whoever verifies the guards needs no right on what is remembered, nor has an owner of a captured table one.
+$node->safe_psql('postgres', "CREATE ROLE auditor LOGIN; SELECT spine.grant_auditor('auditor'); ALTER TABLE employee DISABLE TRIGGER spine_capture_delete");
+is((run_sql($node, 'postgres', $in_force, role => 'auditor'))[1], 'capture of public.employee f trigger spine_capture_delete is disabled', 'an auditor is told where capture ended');
+$node->safe_psql('postgres', 'ALTER TABLE employee ENABLE TRIGGER spine_capture_delete');
+is_refused($node, 'postgres', $_, '42501', 'an auditor does not write what is remembered', role => 'auditor')
+	foreach 'DELETE FROM spine.watches', q{SELECT spine.forget_watch('capture', 'public.employee')};
 
 # Guards: the event trigger is one.
 is($node->safe_psql('postgres', "SELECT ok FROM spine.verify_guards() WHERE guard = 'event trigger people_os_spine_partitions'"), 't', 'the event trigger is a guard');

@@ -127,8 +127,7 @@ $node->safe_psql('postgres', q{
   CREATE ROLE nobody;
   CREATE ROLE app LOGIN;
   GRANT writer, nobody TO app;
-  GRANT USAGE ON SCHEMA spine TO writer;
-  GRANT EXECUTE ON FUNCTION spine.emit_event TO writer;
+  SELECT spine.grant_emitter('writer');
 });
 is_allowed($node, 'postgres', "BEGIN; SET ROLE writer; SELECT emit('by_writer', 5); SET ROLE nobody; COMMIT", 'who commits needs no right', role => 'app');
 is_allowed($node, 'postgres', "BEGIN; SET LOCAL ROLE writer; SELECT emit('by_writer', 5); RESET ROLE; COMMIT; SELECT current_user", 'nor the one who connected', role => 'app');

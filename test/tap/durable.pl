@@ -107,9 +107,7 @@ $node->safe_psql('postgres', q{
   SELECT spine.register_event_type('hcm.employee.forged', 'A test');
   CREATE ROLE app LOGIN;
   GRANT USAGE, CREATE ON SCHEMA public TO app;
-  GRANT USAGE ON SCHEMA spine TO app;
-  GRANT USAGE ON TYPE spine.environment TO app;
-  GRANT EXECUTE ON FUNCTION spine.emit_event TO app;
+  SELECT spine.grant_emitter('app');
 });
 my %forbidden = (
 	'people_os_spine.require_durable_commit' => [ 'off', 'on' ],

@@ -1,4 +1,4 @@
-# The errors in the source, the README's table and the tests agree: each SQLSTATE of the spine's own is in all three,
+# The errors in the source, the table of docs/reference.md and the tests agree: each SQLSTATE of the spine's own is in all three,
 # and each error has an SQLSTATE and a hint. No server is started.
 use strict;
 use warnings;
@@ -25,9 +25,9 @@ while ($header =~ /^#define (ERRCODE_SPINE_\w+) MAKE_SQLSTATE\('(.)', '(.)', '(.
 is(scalar(() = $header =~ /^#define/mg), scalar keys %code, 'errors.h is read whole');
 my @installing = slurp_file('people_os_spine--1.0.sql') =~ /ERRCODE = '(\w{5})'/g;
 
-my ($table) = slurp_file('README.md') =~ /^## Errors\n(.*?)^## /ms;
+my ($table) = slurp_file('docs/reference.md') =~ /^## Errors\n(.*?)(?:^## |\z)/ms;
 my @told = map { /^\| ([^|]+) \|/ ? $1 =~ /\bSP\w{3}\b/g : () } split /\n/, $table;
-is_deeply(in_order(@told), in_order(keys %name, @installing), 'the README lists the errors that there are');
+is_deeply(in_order(@told), in_order(keys %name, @installing), 'the reference lists the errors that there are');
 is(scalar @told, scalar @{ in_order(@told) }, 'each once');
 
 # Statements that raise an error, as one line each.
@@ -50,6 +50,6 @@ is(join("\n", grep { $source !~ /errcode\($_\)/ } sort keys %code), '', 'each SQ
 
 # A test that expects an SQLSTATE says so.
 my $tests = join '', map { slurp_file($_) } grep { !/errors\.pl$/ } glob 'expected/*.out test/isolation/expected/*.out test/tap/*.pl';
-is(join(' ', grep { $tests !~ /\b$_\b/ } @{ in_order(@told) }), '', 'a test expects each SQLSTATE of the README');
+is(join(' ', grep { $tests !~ /\b$_\b/ } @{ in_order(@told) }), '', 'a test expects each SQLSTATE of the reference');
 
 done_testing;

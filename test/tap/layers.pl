@@ -64,7 +64,7 @@ is("@registering", '', 'only src/people_os_spine.cpp registers callbacks and set
 is(scalar faults_of('core', "#include <access/xact.h>\n"), 1, 'a header of the server in core is seen');
 is(scalar faults_of('server', qq(#include "store/chain.h"\n)), 1, 'the store in server is seen');
 is(scalar faults_of('store', qq(#include "access/access.h"\n)), 1, 'a capability in the store is seen');
-is(scalar faults_of('verify', qq(#include "capture/business_row.h"\n)), 1, 'the inside of another capability is seen');
+is(scalar faults_of('verify', qq(#include "capture/key_text.h"\n)), 1, 'the inside of another capability is seen');
 is(scalar faults_of('verify', qq(#include "access/access.h"\n#include "store/chain.h"\n#include "verify/verify.h"\n)), 0, 'what is allowed passes');
 
 done_testing;

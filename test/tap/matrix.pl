@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Spine;
 use Test::More;
 
-# app may emit; tenant emits and reads for one organization; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
+# app may emit for one organization; tenant emits and reads for one organization; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
 my @actors = qw(app writer owner su);
 my ($mine, $other) = (org(1), org(2));
 my $disabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgrelid = $$spine.events$$::regclass';
@@ -51,8 +51,8 @@ my @attacks = (
 		"UPDATE spine.events SET payload = '{}' WHERE sequence = 2" ],
 	[ 3, 'UPDATE, triggers disabled in the catalog', { su => 'detected' }, $su, $disabled_in_catalog, "UPDATE spine.events SET payload = '{}' WHERE sequence = 2" ],
 	[ 3, 'the tail removed, triggers disabled in the catalog', { su => 'detected' }, $su, $disabled_in_catalog, 'DELETE FROM spine.events WHERE sequence > 3' ],
-	[ 3, 'the tail removed, triggers put back', { su => 'outside' }, $su, $disabled_in_catalog, 'DELETE FROM spine.events WHERE sequence > 3', $enabled_in_catalog ],
-	[ 3, 'a chain removed, triggers put back', { su => 'outside' }, $su, $disabled_in_catalog, "DELETE FROM spine.events WHERE organization_id = '$mine'", $enabled_in_catalog ],
+	[ 3, 'the tail removed, triggers put back', { su => 'detected' }, $su, $disabled_in_catalog, 'DELETE FROM spine.events WHERE sequence > 3', $enabled_in_catalog ],
+	[ 3, 'a chain removed, triggers put back', { su => 'detected' }, $su, $disabled_in_catalog, "DELETE FROM spine.events WHERE organization_id = '$mine'", $enabled_in_catalog ],
 	(map { [ 4, "INSERT with a given $_->[0]", prevented(qw(app writer)), $none, insert(@$_) ] } [ 'sequence', 6 ], [ 'event_hash', 'sha256($$x$$)' ], [ 'previous_hash', 'sha256($$x$$)' ], [ 'timestamp', 'now()' ],
 		[ 'recorded_by', '$$me$$' ], [ 'id', 'gen_random_uuid()' ], [ 'transaction_id', '$$1$$' ]),
 	[ 5, 'a fork', $powerful, $none, forged(q('payload', '{"x": 1}')) ],
@@ -78,7 +78,7 @@ my @attacks = (
 	[ 9, 'REASSIGN OWNED', { owner => 'prevented', su => 'detected' }, $su, 'REASSIGN OWNED BY owner TO app' ],
 	(map { [ 10, $_, $powerful, $none, $_ ] } 'CREATE OR REPLACE FUNCTION spine.chain_event() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$', 'ALTER FUNCTION spine.chain_event() OWNER TO app',
 		'ALTER FUNCTION spine.chain_event() RENAME TO other', 'ALTER FUNCTION spine.verify_chain SECURITY DEFINER'),
-	(map { [ $_->[0], $_->[1], { %{ prevented(qw(app writer owner)) }, su => 'detected' }, $none, "SET allow_system_table_mods = on; $_->[2]" ] }
+	(map { [ $_->[0], $_->[1], { %{ prevented(qw(app writer owner)) }, su => 'detected' }, $su, "SET allow_system_table_mods = on; $_->[2]" ] }
 		[ 10, 'a function replaced in the catalog', 'UPDATE pg_proc SET prosrc = $$spine_entity_uuid$$ WHERE proname = $$verify_chain$$' ],
 		[ 10, 'a library replaced in the catalog', 'UPDATE pg_proc SET probin = $$/tmp/other$$ WHERE proname = $$chain_pending$$' ],
 		[ 11, 'a trigger disabled', 'UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgname = $$refuse_row_change$$' ],
@@ -94,8 +94,13 @@ my @attacks = (
 		[ 11, 'the extension renamed', 'UPDATE pg_extension SET extname = $$x$$ WHERE extname = $$people_os_spine$$' ],
 		[ 11, 'the event trigger disabled', 'UPDATE pg_event_trigger SET evtenabled = $$D$$' ],
 		[ 11, 'a grant to PUBLIC', 'UPDATE pg_class SET relacl = relacl || $$=r/owner$$::aclitem WHERE oid = $$spine.events$$::regclass' ]),
-	[ 11, 'SET on a superuser\'s setting granted', { su => 'detected' }, $none, 'GRANT SET ON PARAMETER people_os_spine.unguard TO app' ],
-	[ 11, 'a right to UPDATE granted', { app => 'prevented', writer => 'no effect', owner => 'detected', su => 'detected' }, $none, 'GRANT UPDATE ON spine.events TO app' ],
+	# Before the first row of the file is read, an index is made of what is left.
+	[ 11, 'the file swapped for a shorter one', { su => 'detected' }, $su, 'CREATE TABLE public.shorter AS SELECT * FROM spine.events WHERE sequence <= 3',
+		'UPDATE pg_class SET relfilenode = (SELECT relfilenode FROM pg_class WHERE oid = $$public.shorter$$::regclass) WHERE oid = $$spine.events$$::regclass', 'REINDEX TABLE spine.events' ],
+	(map { [ 34, $_, { %{ prevented(qw(app owner su)) } }, $none, $_ ] } 'ALTER VIEW spine.audit_log SET (security_invoker = false)', 'GRANT SELECT ON spine.role_bindings TO app',
+		'ALTER DEFAULT PRIVILEGES IN SCHEMA spine GRANT SELECT ON TABLES TO app', 'ALTER INDEX spine.events_pkey RENAME TO other', 'DROP INDEX spine.events_entity_id_sequence_idx'),
+	[ 11, 'SET on a superuser\'s setting granted', { su => 'detected' }, $su, 'GRANT SET ON PARAMETER people_os_spine.unguard TO app' ],
+	[ 11, 'a right to UPDATE granted', $all, $none, 'GRANT UPDATE ON spine.events TO app' ],
 	[ 13, 'LOCK TABLE', { app => 'prevented', writer => 'no effect', owner => 'no effect', su => 'no effect' }, $none, 'BEGIN; LOCK TABLE spine.events IN ACCESS EXCLUSIVE MODE; COMMIT' ],
 	(map { [ 15, "SET $_", { map { $_ => 'no effect' } @actors }, { map { $_ => 'prevented' } qw(app writer owner) }, "SET people_os_spine.$_" ] } "environment = 'prod'", 'max_payload_size = 2048', 'require_durable_commit = off', "unguard = 'x'", 'early_lock_release = on', 'require_registered_types = off', 'notify = on'),
 	# Between a statement's judgement and its work somebody's function changes what its names mean.
@@ -189,11 +194,12 @@ foreach my $preloaded (0, 1)
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE ROLE owner SUPERUSER LOGIN; CREATE ROLE app LOGIN; CREATE ROLE writer LOGIN; GRANT pg_write_all_data TO writer; CREATE DATABASE base');
 	$node->safe_psql('base', 'SET SESSION AUTHORIZATION owner; CREATE EXTENSION people_os_spine');
-	$node->safe_psql('base', GUARDS_OFF . 'ALTER EVENT TRIGGER people_os_spine_guard OWNER TO CURRENT_USER; ALTER EVENT TRIGGER people_os_spine_partitions OWNER TO CURRENT_USER;' . GUARDS_ON . 'ALTER ROLE owner NOSUPERUSER; GRANT USAGE ON SCHEMA spine TO app; GRANT EXECUTE ON FUNCTION spine.emit_event TO app');
-	$node->safe_psql('base', "CREATE ROLE tenant LOGIN; GRANT app TO tenant; SELECT spine.grant_emitter('tenant', ARRAY['$mine']::uuid[]), spine.grant_reader('tenant', ARRAY['$mine']::uuid[]);
+	$node->safe_psql('base', GUARDS_OFF . 'ALTER EVENT TRIGGER people_os_spine_guard OWNER TO CURRENT_USER; ALTER EVENT TRIGGER people_os_spine_partitions OWNER TO CURRENT_USER;' . GUARDS_ON . 'ALTER ROLE owner NOSUPERUSER; ');
+	$node->safe_psql('base', "CREATE ROLE tenant LOGIN; GRANT app TO tenant; SELECT spine.grant_emitter('app', ARRAY['$mine']::uuid[]), spine.grant_emitter('tenant', ARRAY['$mine']::uuid[]), spine.grant_reader('tenant', ARRAY['$mine']::uuid[]);
 		CREATE FUNCTION last_recorded_by() RETURNS text LANGUAGE sql SECURITY DEFINER AS \$\$ SELECT recorded_by FROM spine.events WHERE action = 'c' ORDER BY id DESC LIMIT 1 \$\$;
 		CREATE FUNCTION emit_for_others() RETURNS uuid LANGUAGE sql SECURITY DEFINER AS \$\$ SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$mine') \$\$");
 	emit_base();
+	$node->safe_psql('base', 'SELECT count(*) FROM spine.record_verification()');
 	fresh();
 	is($node->safe_psql($db, 'SELECT string_agg(guard, $$, $$) FROM spine.verify_guards() WHERE NOT ok'), '', 'no false alarm');
 	# What is not in force to begin with, as checksums; and the owner, who is no superuser.

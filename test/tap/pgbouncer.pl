@@ -132,7 +132,7 @@ is($node->safe_psql('postgres', "SELECT count(*), count(*) FILTER (WHERE entity_
 is(wrong_events(), '', 'the others are right');
 # Who calls it without a transaction hears that it is of no use.
 $clients[0]->query(set_context(0));
-like($clients[0]->{stderr}, qr/WARNING:  spine.set_context\(\) can only be used in transaction blocks/, 'a warning outside of a transaction');
+like($clients[0]->{stderr}, qr/ERROR:  spine.set_context\(\) is called outside of a transaction block/, 'an error outside of a transaction');
 $clients[0]->{stderr} = '';
 is(scalar $clients[1]->query($context), '||human', 'and others see nothing of it');
 is($node->safe_psql('postgres', 'SELECT bool_and(intact) FROM spine.verify_chain()'), 't', 'the chains are intact');

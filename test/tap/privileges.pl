@@ -12,9 +12,12 @@ my $o    = org(1);
 my $arguments = "'a.b.c', entity_id => '$o', actor_id => '$o', organization_id => '$o'";
 my $emit = "SELECT spine.emit_event($arguments)";
 $node->safe_psql('postgres', <<SQL);
-CREATE ROLE nobody LOGIN; CREATE ROLE app LOGIN; CREATE ROLE app2 LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE direct LOGIN; CREATE ROLE auditor LOGIN;
+CREATE ROLE nobody LOGIN; CREATE ROLE app LOGIN; CREATE ROLE app2 LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE direct LOGIN; CREATE ROLE auditor LOGIN; CREATE ROLE unbound LOGIN;
 GRANT USAGE ON SCHEMA spine TO app, app2, direct;
-GRANT EXECUTE ON FUNCTION spine.emit_event TO app, app2;
+SET people_os_spine.environment = 'test';
+GRANT EXECUTE ON FUNCTION spine.emit_event TO app, app2, unbound;
+GRANT USAGE ON SCHEMA spine TO unbound;
+INSERT INTO spine.role_bindings VALUES ('app', 'emit', '$o'), ('app2', 'emit', '$o'), ('direct', 'emit', '$o');
 GRANT pg_write_all_data, pg_read_all_data TO writer;
 GRANT USAGE ON SCHEMA spine TO writer; GRANT EXECUTE ON FUNCTION spine.may_read TO writer;
 GRANT INSERT ON spine.events TO direct;
@@ -26,6 +29,10 @@ SQL
 is_refused($node, 'postgres', $emit, '42501', 'a role without a grant does not emit', role => 'nobody');
 is_refused($node, 'postgres', 'SELECT count(*) FROM spine.events', '42501', 'nor read', role => 'nobody');
 is_refused($node, 'postgres', q(SELECT 'low'::spine.severity), '42501', 'nor name a type', role => 'nobody');
+
+is_refused($node, 'postgres', $emit, '42501', 'EXECUTE without a binding emits nothing', role => 'unbound', hint => "grant_emitter\\('unbound'");
+is_refused($node, 'postgres', "INSERT INTO spine.events (event_type, entity_id, actor_id, organization_id) VALUES ('a.b.c', '$o', '$o', '$o')", '42501', 'nor does what pg_write_all_data gives', role => 'writer',
+	hint => 'grant_emitter');
 
 # app
 is_allowed($node, 'postgres', $emit, 'app emits', role => 'app');
@@ -101,7 +108,7 @@ is_allowed($node, 'postgres', 'SELECT public.as_owner()', 'emit inside SECURITY 
 is(recorded('definer'), 'app', 'and inside SECURITY DEFINER');
 is_allowed($node, 'postgres', "SET SESSION AUTHORIZATION app; SET SESSION AUTHORIZATION DEFAULT; SET ROLE app; SELECT spine.emit_event('a.b.super', entity_id => '$o', actor_id => '$o', organization_id => '$o')", 'a superuser as app');
 isnt(recorded('super'), 'app', 'a superuser in another role is told apart');
-is_refused($node, 'postgres', "SET SESSION AUTHORIZATION postgres", '42501', 'app does not become another session user', role => 'app2');
+is_refused($node, 'postgres', "SET SESSION AUTHORIZATION app", '42501', 'app does not become another session user', role => 'app2');
 
 # direct: chained by the trigger, sets nothing that the spine gives
 my $insert = 'INSERT INTO spine.events (event_type, entity_id, actor_id, organization_id%s) VALUES (\'a.b.direct\', \'' . $o . "', '$o', '$o'%s)";
@@ -149,7 +156,7 @@ foreach my $role ('writer', undef)
 	is_refused($node, 'postgres', $upsert, 'SP013', "$who: ON CONFLICT DO UPDATE", %opt);
 	is_refused($node, 'postgres', 'TRUNCATE spine.events', defined $role ? '42501' : 'SP013', "$who: TRUNCATE", %opt);
 }
-$node->safe_psql('postgres', 'GRANT TRUNCATE ON spine.events TO writer');
+$node->safe_psql('postgres', GUARDS_OFF . 'GRANT TRUNCATE ON spine.events TO writer;' . GUARDS_ON);
 is_refused($node, 'postgres', 'TRUNCATE spine.events', 'SP013', 'writer, who was granted it: TRUNCATE', role => 'writer');
 $changes{TRUNCATE} = 'TRUNCATE spine.events';
 $changes{'ON CONFLICT DO UPDATE'} = $upsert;
@@ -192,7 +199,7 @@ foreach my $path ('pg_temp, public, pg_catalog', 'public, pg_catalog', '')
 	is_allowed($node, 'postgres', "$set; CREATE TEMP TABLE events (organization_id uuid, sequence bigint); SELECT count(*) FROM spine.verify_chain() WHERE intact", "verify with search_path '$path'", role => 'auditor');
 	is_refused($node, 'postgres', "$set; DELETE FROM spine.events", 'SP013', "DELETE with search_path '$path'");
 }
-is_deeply([ map { (split /\|/)[1] } @{ summaries_of($node) } ], ['true'], 'the chain is whole after all of that');
+is_deeply([ map { (split /\|/)[1] } @{ summaries_of($node) } ], [ 'true', 'true' ], 'the chain is whole after all of that, and the platform\'s with it');
 
 # Everything has a comment, and what is SQL or plpgsql pins search_path.
 is($node->safe_psql('postgres', <<'SQL'), '', 'every object of the extension has a comment');
@@ -221,5 +228,105 @@ SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolan
 SQL
 cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM pg_depend WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'people_os_spine')"),
 	'>', 10, 'the lint had something to look at');
+
+# Default privileges, of the database or of a schema that is there already, open nothing that the extension makes.
+$node->safe_psql('postgres', 'CREATE ROLE installer SUPERUSER LOGIN; CREATE ROLE waiting LOGIN');
+my $acls = <<'SQL';
+SELECT count(*), string_agg(DISTINCT what || ' ' || privilege_type || ' ' || grantee::regrole, ', ')
+  FROM (SELECT 'schema' AS what, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname = 'spine'
+        UNION ALL SELECT relname, relacl, relowner FROM pg_class WHERE relnamespace = 'spine'::regnamespace
+        UNION ALL SELECT proname, proacl, proowner FROM pg_proc WHERE pronamespace = 'spine'::regnamespace
+        UNION ALL SELECT typname, typacl, typowner FROM pg_type WHERE typnamespace = 'spine'::regnamespace) o, aclexplode(acl)
+ WHERE grantee <> owner
+SQL
+foreach my $where ('', 'in a schema that somebody may use, ')
+{
+	my $db = $where eq '' ? 'opened' : 'opened_schema';
+	$node->safe_psql('postgres', "CREATE DATABASE $db TEMPLATE template0");
+	$node->safe_psql($db, 'SET ROLE installer; CREATE SCHEMA spine; GRANT USAGE ON SCHEMA spine TO waiting, PUBLIC') if $where ne '';
+	foreach my $whom ('waiting WITH GRANT OPTION', 'PUBLIC')
+	{
+		$node->safe_psql($db, "ALTER DEFAULT PRIVILEGES FOR ROLE installer GRANT ALL ON $_ TO $whom") foreach qw(TABLES FUNCTIONS SEQUENCES TYPES SCHEMAS);
+	}
+	if ($where ne '')
+	{
+		$node->safe_psql($db, 'ALTER DEFAULT PRIVILEGES FOR ROLE installer IN SCHEMA spine GRANT ALL ON TABLES TO waiting');
+		is_refused($node, $db, 'CREATE EXTENSION people_os_spine', 'SP021', 'a schema with default privileges of its own', role => 'installer');
+		$node->safe_psql($db, 'ALTER DEFAULT PRIVILEGES FOR ROLE installer IN SCHEMA spine REVOKE ALL ON TABLES FROM waiting');
+	}
+	is_allowed($node, $db, 'CREATE EXTENSION people_os_spine', "${where}it is installed", role => 'installer');
+	is($node->safe_psql($db, $acls), '0|', "${where}and nobody has a right on anything");
+	$node->safe_psql($db, "ALTER DATABASE $db SET people_os_spine.environment = 'test'");
+	is_refused($node, $db, "INSERT INTO spine.role_bindings VALUES ('waiting', 'emit')", '42501', "${where}who waited for it binds itself to nothing", role => 'waiting');
+	# Later dumps have what CREATE EXTENSION left, and no REVOKE that would have to be given again.
+	$node->safe_psql($db, "SELECT spine.grant_reader('waiting')");
+	my ($stdout, $stderr) = run_command([ 'pg_dump', '-s', '-d', $node->connstr($db) ]);
+	like($stdout, qr/GRANT SELECT ON TABLE spine\.events TO waiting/, "${where}a dump has what is granted later");
+	unlike($stdout, qr/ON TABLE spine\.role_bindings (?:TO|FROM) waiting/, "${where}and nothing else");
+}
+
+# A dump of the schema alone restores the grants, and lets nobody emit.
+{
+	my $dump = PostgreSQL::Test::Utils::tempdir() . '/schema.sql';
+	$node->safe_psql('opened', "CREATE ROLE payroll LOGIN; SELECT spine.grant_emitter('payroll', ARRAY['$o']::uuid[])");
+	$node->command_ok([ 'pg_dump', '-s', '-d', $node->connstr('opened'), '-f', $dump ], 'a dump of the schema');
+	$node->safe_psql('postgres', 'CREATE DATABASE bare TEMPLATE template0');
+	$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('bare'), '-f', $dump ], 'is restored');
+	$node->safe_psql('bare', "ALTER DATABASE bare SET people_os_spine.environment = 'test'");
+	is_allowed($node, 'opened', $emit, 'who was bound to an organization emits for it', role => 'payroll');
+	is_refused($node, 'bare', $emit, '42501', 'but for nobody where the bindings are not', role => 'payroll', hint => 'grant_emitter');
+}
+
+# A backup with bindings is restored where no environment is set, and brings no event that was not in it.
+{
+	my $dump = PostgreSQL::Test::Utils::tempdir() . '/whole.sql';
+	foreach my $format ([], ['--inserts'])
+	{
+		my $db = @$format ? 'whole_inserts' : 'whole';
+		$node->command_ok([ 'pg_dump', @$format, '-d', $node->connstr('opened'), '-f', $dump ], "$db: dumped");
+		$node->safe_psql('postgres', "CREATE DATABASE $db TEMPLATE template0");
+		$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($db), '-f', $dump ], "$db: restored");
+		foreach my $query ('SELECT count(*), max(sequence) FROM spine.events', 'SELECT string_agg(b::text, $$,$$ ORDER BY b::text) FROM spine.role_bindings b')
+		{
+			is($node->safe_psql($db, $query), $node->safe_psql('opened', $query), "$db: $query");
+		}
+	}
+}
+
+# What was given to a role is no other's that has its number or its name.
+{
+	$node->safe_psql('postgres', "DROP DATABASE $_") foreach qw(bare whole whole_inserts);
+	my $bindings = sub { $node->safe_psql('opened', "SELECT count(*) FROM spine.role_bindings WHERE role_name = '$_[0]'") };
+	$node->safe_psql('opened', 'DROP OWNED BY payroll; DROP ROLE payroll; CREATE ROLE payroll LOGIN; GRANT USAGE ON SCHEMA spine TO payroll; GRANT EXECUTE ON FUNCTION spine.emit_event TO payroll');
+	is($bindings->('payroll'), 1, 'a dropped role leaves its binding');
+	is_refused($node, 'opened', $emit, '42501', 'its name comes again: nothing is inherited', role => 'payroll');
+	# The number comes again after four billion others, or by hand.
+	$node->safe_psql('opened', UNGUARD . "SET allow_system_table_mods = on; DROP OWNED BY payroll; DROP ROLE payroll; CREATE ROLE other LOGIN;
+		UPDATE pg_authid SET oid = (SELECT role::oid FROM spine.role_bindings WHERE role_name = 'payroll') WHERE rolname = 'other';
+		GRANT USAGE ON SCHEMA spine TO other; GRANT EXECUTE ON FUNCTION spine.emit_event TO other");
+	is($node->safe_psql('opened', "SELECT role FROM spine.role_bindings WHERE role_name = 'payroll'"), 'other', 'its number comes again');
+	is_refused($node, 'opened', $emit, '42501', 'nothing is inherited either', role => 'other');
+	$node->safe_psql('opened', "SELECT spine.grant_emitter('other', ARRAY['$o']::uuid[])");
+	is($bindings->('payroll'), 0, 'a grant takes the place of what was left');
+	is_allowed($node, 'opened', $emit, 'and counts', role => 'other');
+}
+
+# Under a publication of all tables every function of the spine that changes rows works.
+{
+	my $logical = spine_node('logical', allows_streaming => 'logical');
+	$logical->safe_psql('postgres', 'CREATE PUBLICATION everything FOR ALL TABLES; CREATE ROLE one LOGIN');
+	foreach my $sql ("SELECT spine.grant_emitter('one', ARRAY['$o']::uuid[])", "SELECT spine.grant_emitter('one')", "SELECT spine.grant_reader('one', ARRAY['$o']::uuid[])", "SELECT spine.grant_reader('one')",
+		"SELECT spine.grant_auditor('one')", $emit, 'UPDATE spine.role_bindings SET organization_id = gen_random_uuid() WHERE capability = $$emit$$',
+		"SELECT spine.register_event_type('a.b.c', 'one')", "SELECT spine.register_event_type('a.b.c', 'other')", q(DELETE FROM spine.event_types WHERE name = 'a.b.c'),
+		"SELECT spine.create_subscription('s')", q(SELECT count(*) FROM spine.next_batch('s')), q(SELECT spine.acknowledge('s', min(batch)) FROM spine.subscription_batches),
+		q(SELECT spine.drop_subscription('s')), 'SELECT spine.refresh_dashboards()', $emit, 'SELECT spine.refresh_dashboards()', 'SELECT count(*) FROM spine.record_verification()',
+		'SELECT count(*) FROM spine.record_verification()', 'SELECT spine.capture_migrations()', 'SELECT spine.stop_capturing_migrations()', "SELECT spine.revoke_all('one')")
+	{
+		is_allowed($logical, 'postgres', $sql, "in a publication of all tables: $sql");
+	}
+	is($logical->safe_psql('postgres', "SELECT string_agg(DISTINCT event_type, ' ') FROM spine.events WHERE domain = 'platform' AND entity_type = 'rights'"),
+		'platform.rights.granted platform.rights.revoked', 'and rights are events there');
+	$logical->stop;
+}
 $node->stop;
 done_testing;

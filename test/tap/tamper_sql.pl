@@ -407,9 +407,9 @@ change_toast("DELETE FROM $toast WHERE chunk_id = $chunk{'0.2'} AND chunk_seq = 
 my @toasted = @{ faults_of($node) };
 is_deeply(
 	[ map { [ @$_[ 0, 1, 3 ] ] } @toasted ],
-	[ map { [ org($_), 2, 'content_altered' ] } 700, 702, 703 ],
-	'a chunk deleted or changed is content_altered at its event, and hides no other');
-like($toasted[0][6], qr{the row cannot be read: chunk 0 of an out-of-line value is damaged, missing}, 'the detail says which chunk');
+	[ [ org(700), 2, 'unreadable' ], [ org(702), 2, 'unreadable' ], [ org(703), 2, 'content_altered' ] ],
+	'a chunk that is deleted is unreadable at its event, one that is changed altered, and hides no other');
+like($toasted[0][6], qr{the row at \(\d+,\d+\) of table spine\.events cannot be read: chunk 0 of an out-of-line value is damaged, missing}, 'the detail says which chunk');
 is($toasted[0][5], $node->safe_psql('postgres', "SELECT encode(event_hash, 'hex') FROM spine.events WHERE organization_id = '" . org(700) . "' AND sequence = 2"),
 	'found is the hash that is stored');
 is_deeply([ map { (split /\|/)[1] . (split /\|/)[2] } @{ summaries_of($node) } ], [ 'false3', 'true3', 'false3', 'false3' ],

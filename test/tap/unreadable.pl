@@ -116,13 +116,13 @@ foreach my $settings ($alone, $together)
 	my @summaries = @{ summaries_of($node, settings => $settings) };
 	my %intact = map { my @s = split /\|/; ($s[0] => $s[1]) } @summaries;
 	is(join(' ', grep { $intact{$_} ne ($lost{$_} || $_ eq '-' ? 'false' : 'true') } sort keys %intact), '', 'intact is what lost no event');
-	is(scalar keys %intact, 32, 'each chain, and what is nobody\'s, have a row');
+	is(scalar keys %intact, 33, 'each chain, and what is nobody\'s, have a row');
 	my @nobody = split /\|/, (grep { /^-/ } @summaries)[0];
 	is($nobody[8], 'unreadable', 'what is nobody\'s is unreadable');
 }
 my ($state, $out) = run_sql($node, 'postgres', 'SELECT count(*), count(*) FILTER (WHERE intact) FROM spine.record_verification()');
 is($state, '', 'record_verification says so, too');
-is($out, join('|', 32, 31 - keys %lost), 'of each chain');
+is($out, join('|', 33, 32 - keys %lost), 'of each chain');
 is($node->safe_psql('postgres', "SELECT intact FROM spine.verifications WHERE organization_id = '@{[ org(3) ]}'"), 'f', 'and notes it');
 # Whose it was, nobody knows: it is told to those who see all.
 ($state, $out) = run_sql($node, 'postgres', "SELECT DISTINCT organization_id, fault FROM spine.find_chain_faults()", role => 'tenant');
@@ -155,7 +155,7 @@ is(join(' ', grep { $_->[1] ne '2' || $_->[3] ne 'unreadable' || $_->[6] !~ /^th
 is(join(' ', grep { !$by{$_} } @hit), '', 'each that lies there');
 is_deeply(faults_of($node, settings => $together), $faults, 'with several processes the same');
 is_deeply(faults_of($node, settings => "$alone SET zero_damaged_pages = on;"), $faults, 'with damaged pages as zeros the same');
-is(scalar(grep { /\|true\|/ } @{ summaries_of($node) }), 31 - @$faults, 'all other chains are intact');
+is(scalar(grep { /\|true\|/ } @{ summaries_of($node) }), 32 - @$faults, 'all other chains are intact');
 is_refused($node, 'postgres', "SELECT spine.read_events('@{[ org(35) ]}')", 'XX001', 'its reader has the server\'s error');
 is_allowed($node, 'postgres', "SELECT spine.read_events('@{[ org(5) ]}')", 'another reads on');
 alive($node, $pid, 'the server runs');

@@ -1,10 +1,8 @@
-#include "capture/business_row.h"
+#include "capture/key_text.h"
 
 extern "C" {
-#include <access/detoast.h>
 #include <catalog/pg_type.h>
 #include <parser/parse_coerce.h>
-#include <utils/datum.h>
 #include <utils/guc.h>
 #include <utils/lsyscache.h>
 }
@@ -42,16 +40,6 @@ void KeyText::find(Oid type, MemoryContext memory) {
 
 Datum KeyText::of(Datum id) {
   return is_cast_ ? FunctionCall1(&function_, id) : CStringGetTextDatum(OutputFunctionCall(&function_, id));
-}
-
-bool same_value(int16 length, bool by_value, Datum before, bool before_null, Datum after, bool after_null) {
-  if (before_null || after_null) return before_null == after_null;
-  if (length == -1) {
-    // An UPDATE leaves a value that it does not touch where it is.
-    const void *b = DatumGetPointer(before), *a = DatumGetPointer(after);
-    if (VARATT_IS_EXTERNAL_ONDISK(b) && VARATT_IS_EXTERNAL_ONDISK(a) && memcmp(b, a, VARSIZE_EXTERNAL(b)) == 0) return true;
-  }
-  return datum_image_eq(before, after, by_value, length);
 }
 
 }  // namespace spine

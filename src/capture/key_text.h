@@ -1,5 +1,4 @@
-// What capture and the rule have in common about the rows of business tables: when a value changed, and which entity an id
-// that is no uuid names.
+// Which entity an id that is no uuid names, in capture and the rule.
 #pragma once
 
 #include "server/pg.h"
@@ -33,8 +32,5 @@ class KeyText {
   bool is_cast_;
   bool needs_pinned_settings_;
 };
-
-// Whether two values of one column are the same to the byte, wherever they are stored and compressed or not.
-bool same_value(int16 length, bool by_value, Datum before, bool before_null, Datum after, bool after_null);
 
 }  // namespace spine

@@ -1,4 +1,4 @@
-// spine.may_read, and the refusal to explain to a role what is hidden from it.
+// What roles were given, as a backend keeps it in mind; spine.may_read, and whether a role may emit.
 #include "access/access.h"
 
 #include <algorithm>
@@ -6,24 +6,20 @@
 #include "server/cached_table.h"
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/growing_array.h"
 #include "server/settings.h"
 #include "store/event_table.h"
 
 extern "C" {
-#include <access/parallel.h>
-#include <access/xact.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_authid.h>
 #include <catalog/pg_type.h>
-#include <executor/executor.h>
 #include <miscadmin.h>
 #include <rewrite/rowsecurity.h>
-#include <tcop/utility.h>
 #include <utils/acl.h>
 #include <utils/array.h>
-#include <utils/guc.h>
+#include <utils/builtins.h>
 #include <utils/inval.h>
-#include <utils/lsyscache.h>
 #include <utils/memutils.h>
 #include <utils/rls.h>
 #include <utils/syscache.h>
@@ -38,7 +34,7 @@ struct Rights {
   Oid role;
   bool valid;
   bool exempt;  // a superuser, or the owner of spine.events
-  bool bound;   // emits for the organizations that it was given, and no other
+  bool bound;   // has a binding to emit, for some organization or all
   bool audits;  // people_os_spine.organization_id does not narrow what it reads
   Organizations emit;
   Organizations read;
@@ -47,9 +43,6 @@ struct Rights {
 Rights known[16];  // each in the slot that its role's number names
 uint64 changes;    // counts invalidations, so that one that arrives while rights are read is not lost
 Oid bindings_table, events_table;  // what the rights that are known were read from
-
-int explaining;           // EXPLAINs that run, one in another
-TimestampTz loaded_in;    // the statement that loaded the library, whose beginning the hook did not see
 
 // Organizations as they are read, in the current memory context.
 struct Gathering {
@@ -63,11 +56,7 @@ struct Gathering {
       all = true;
       return;
     }
-    if (count == capacity) {
-      capacity = Max(16, 2 * capacity);
-      Size size = sizeof(Uuid) * static_cast<Size>(capacity);
-      list = static_cast<Uuid *>(list == nullptr ? palloc(size) : repalloc_huge(list, size));
-    }
+    make_room(CurrentMemoryContext, &list, count, &capacity);
     list[count++] = uuid_of(organization);
   }
 
@@ -82,12 +71,25 @@ struct Gathering {
   }
 };
 
+// The columns of spine.role_bindings that are read.
+enum BindingColumn { role_column, capability_column, organization_column, role_name_column, binding_columns };
+
 Relation open_bindings() {
-  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID});
+  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID, NAMEOID});
   if (relation != nullptr) return relation;
   ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                   errmsg("table \"spine.role_bindings\" is missing, or not as CREATE EXTENSION made it"),
                   errhint("It says who may emit and read; have a superuser put it back.")));
+}
+
+// A number comes again once the server has given all of them, and a name once its role was dropped: what a role was given
+// is a role's that has both.
+bool is_still(Oid role, const char *name) {
+  HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+  if (!HeapTupleIsValid(tuple)) return false;
+  bool same = strcmp(NameStr(reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolname), name) == 0;
+  ReleaseSysCache(tuple);
+  return same;
 }
 
 void read_bindings(Oid role, Rights *rights) {
@@ -95,15 +97,18 @@ void read_bindings(Oid role, Rights *rights) {
   MemoryContext before = MemoryContextSwitchTo(reading);
   Gathering emit{}, read{};
   Relation relation = open_bindings();
-  each_row_now(relation, 3, [&](const Datum *value, const bool *null) {
-    if (null[0] || null[1] || !has_privs_of_role(role, DatumGetObjectId(value[0]))) return;
-    std::string_view capability = text_view(PG_DETOAST_DATUM_PACKED(value[1]));
+  each_row_now(relation, binding_columns, [&](const Datum *value, const bool *null) {
+    if (null[role_column] || null[capability_column] || null[role_name_column]) return;
+    Oid given = DatumGetObjectId(value[role_column]);
+    if (!has_privs_of_role(role, given) || !is_still(given, NameStr(*DatumGetName(value[role_name_column])))) return;
+    std::string_view capability = text_view(PG_DETOAST_DATUM_PACKED(value[capability_column]));
+    bool all = null[organization_column];
     if (capability == "emit") {
       rights->bound = true;
-      emit.add(null[2], value[2]);
+      emit.add(all, value[organization_column]);
     } else {
       rights->audits |= capability == "audit";
-      read.add(null[2], value[2]);
+      read.add(all, value[organization_column]);
     }
   });
   table_close(relation, AccessShareLock);
@@ -124,21 +129,16 @@ void forget_lists(Rights *rights) {
 const Rights *rights_of(Oid role) {
   Rights *rights = &known[role % lengthof(known)];
   if (rights->valid && rights->role == role) return rights;
-  // What was read while something changed is read again: a few times at most, for where caches are discarded for the
-  // sake of testing it always has.
-  for (int i = 0; i < 4; i++) {
-    rights->valid = false;
+  rights->valid = false;
+  read_until_valid(changes, &rights->valid, [&] {
     forget_lists(rights);
-    uint64 at = changes;
     bindings_table = spine_table("role_bindings");
     events_table = spine_table("events");
     rights->role = role;
     rights->bound = rights->audits = false;
     rights->exempt = superuser_arg(role) || (OidIsValid(events_table) && compat_owns_table(events_table, role));
     if (!rights->exempt) read_bindings(role, rights);
-    rights->valid = changes == at;
-    if (rights->valid) break;
-  }
+  });
   return rights;
 }
 
@@ -169,34 +169,26 @@ bool has_restrictive_policy(Oid events, Oid role) {
   return found;
 }
 
-[[noreturn]] void refuse_plan(const char *what, const char *table) {
-  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                  errmsg("%s of spine.%s is refused to role \"%s\", which sees a part of it", what, table,
-                         GetUserNameFromId(GetUserId(), false)),
-                  errhint("Plans tell how many events others have: ask an auditor of all organizations, or the table's "
-                          "owner.")));
-}
-
-// auto_explain instruments queries too, but writes what it learns to the server's log. It cannot have come before this
-// hook in the very statement that loaded the library. A worker has the timestamp of its leader, who has judged the plan.
-bool is_explained(const QueryDesc *query, int flags) {
-  if (flags & EXEC_FLAG_EXPLAIN_ONLY) return true;
-  return query->instrument_options != 0 && !IsParallelWorker() &&
-         (explaining > 0 || GetCurrentStatementStartTimestamp() == loaded_in);
-}
-
 }  // namespace
 
 bool Organizations::has(const Uuid &organization) const {
   return all || std::binary_search(sorted, sorted + count, organization);
 }
 
-void require_emitting(Oid table, const Uuid &organization) {
+void require_emitting(Oid table, const Uuid &organization, OnBehalf of) {
   AcceptInvalidationMessages();  // a transaction that holds its locks already may have heard of no change for long
   Oid role = GetUserId();
   const Rights *rights = rights_of(role);
-  if (rights->exempt || !rights->bound || rights->emit.has(organization) || compat_owns_table(table, role)) return;
+  if (rights->exempt || rights->emit.has(organization) || compat_owns_table(table, role)) return;
   const char *name = GetUserNameFromId(role, false);
+  if (!rights->bound) {
+    if (of == OnBehalf::captured_table) return;
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("role \"%s\" has no binding that lets it emit for organization %s", name, uuid_text(organization)),
+                    errhint("SELECT spine.grant_emitter('%s', …) gives it one, for some organizations or for all; a role "
+                            "that was renamed needs it again.",
+                            quote_identifier(name))));
+  }
   ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                   errmsg("role \"%s\" may not emit for organization %s", name, uuid_text(organization)),
                   errhint("spine.grant_emitter says for which organizations a role may emit; it replaces what it said "
@@ -245,27 +237,6 @@ void forget_rights_from(Oid relid) {
   if (!OidIsValid(relid) || relid == bindings_table || relid == events_table) forget_rights();
 }
 
-void note_load() { loaded_in = GetCurrentStatementStartTimestamp(); }
-
-void begin_explain() { explaining++; }
-
-void end_explain() { explaining--; }
-
-void refuse_hidden_plan(const QueryDesc *query, int flags) {
-  if (!is_explained(query, flags)) return;
-  Oid schema = get_namespace_oid("spine", true);
-  ListCell *cell;
-  foreach (cell, query->plannedstmt->rtable) {
-    const RangeTblEntry *entry = static_cast<const RangeTblEntry *>(lfirst(cell));
-    // spine.events, and what is counted of it. Row security is that of a view's owner, what spine.may_read lets through
-    // that of who asks.
-    if (entry->rtekind == RTE_RELATION && OidIsValid(schema) && get_rel_namespace(entry->relid) == schema &&
-        check_enable_rls(entry->relid, compat_checked_role(query->plannedstmt, entry), true) == RLS_ENABLED &&
-        !sees_all_events(GetUserId()))
-      refuse_plan("EXPLAIN", get_rel_name(entry->relid));
-  }
-}
-
 extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_may_read);
@@ -276,13 +247,6 @@ PGDLLEXPORT Datum spine_may_read(PG_FUNCTION_ARGS) {
     fcinfo->flinfo->fn_extra = known;
   }
   PG_RETURN_BOOL(reads(rights_of(GetUserId()), uuid_of(PG_GETARG_DATUM(0))));
-}
-
-// Planning calls it, so the hooks are there before a plan that row security shaped is run or shown.
-PG_FUNCTION_INFO_V1(spine_may_read_support);
-PGDLLEXPORT Datum spine_may_read_support(FunctionCallInfo) {
-  if (Debug_print_plan && client_min_messages <= LOG && !sees_all_events(GetUserId())) refuse_plan("debug_print_plan", "events");
-  PG_RETURN_POINTER(nullptr);
 }
 
 }  // extern "C"

@@ -1,0 +1,119 @@
+// Who is given which right on what the extension makes. Grants, the guard's comparison (through spine.expected_rights), the
+// tests and the reference go by this one table.
+#pragma once
+
+#include "server/pg.h"
+
+namespace spine {
+
+// What a right is: USAGE of a schema or type, SELECT of a table or view, EXECUTE of a function; of a sequence nobody has one.
+enum class ObjectKind { schema, type, table, sequence, function };
+
+// Whom the functions spine.grant_… give it. An auditor is a reader who is given more.
+enum Receivers : unsigned { nobody = 0, emitter = 1, reader = 2, auditor = 4, readers = reader | auditor, everybody = 7 };
+
+struct ExpectedRight {
+  ObjectKind kind;
+  const char *name;  // within schema spine, but for the schema itself
+  unsigned receivers;
+};
+
+inline constexpr ExpectedRight expected_rights[] = {
+    {ObjectKind::schema, "spine", everybody},
+
+    {ObjectKind::type, "actor_type", everybody},
+    {ObjectKind::type, "environment", everybody},
+    {ObjectKind::type, "severity", everybody},
+
+    {ObjectKind::table, "events", readers},
+    {ObjectKind::table, "event_types", nobody},
+    {ObjectKind::table, "role_bindings", nobody},
+    {ObjectKind::table, "subscriptions", nobody},
+    {ObjectKind::table, "subscription_positions", nobody},
+    {ObjectKind::table, "subscription_batches", nobody},
+    {ObjectKind::table, "watches", nobody},
+    {ObjectKind::table, "counted_chains", readers},
+    {ObjectKind::table, "daily_counts", readers},
+    {ObjectKind::table, "daily_actor_counts", readers},
+    {ObjectKind::table, "verifications", readers},
+    {ObjectKind::table, "audit_log", readers},
+    {ObjectKind::table, "activity_feed", readers},
+    {ObjectKind::table, "chain_status", readers},
+    {ObjectKind::table, "uncounted_events", readers},
+    {ObjectKind::table, "event_counts", readers},
+    {ObjectKind::table, "events_by_day", readers},
+    {ObjectKind::table, "events_by_domain", readers},
+    {ObjectKind::table, "events_by_type", readers},
+    {ObjectKind::table, "events_by_severity", readers},
+    {ObjectKind::table, "events_by_actor", readers},
+    {ObjectKind::table, "subscription_lag", readers},
+    {ObjectKind::table, "verify_progress", readers},
+
+    {ObjectKind::sequence, "subscription_batch", nobody},
+
+    {ObjectKind::function, "emit_event", emitter},
+    {ObjectKind::function, "emit_events", emitter},
+    {ObjectKind::function, "chain_pending", emitter},
+    {ObjectKind::function, "entity_uuid", everybody},
+    {ObjectKind::function, "set_context", everybody},
+    {ObjectKind::function, "may_read", readers},
+    {ObjectKind::function, "read_events", readers},
+    {ObjectKind::function, "read_chain_heads", readers},
+    {ObjectKind::function, "verify_chain", readers},
+    {ObjectKind::function, "find_chain_faults", readers},
+    {ObjectKind::function, "read_verify_progress", readers},
+    {ObjectKind::function, "replay", readers},
+    {ObjectKind::function, "entity_history", readers},
+    {ObjectKind::function, "entity_as_of", readers},
+    {ObjectKind::function, "canonical_json", readers},
+    {ObjectKind::function, "canonical_event", readers},
+    {ObjectKind::function, "event_digest", readers},
+    {ObjectKind::function, "to_cloudevent", readers},
+    {ObjectKind::function, "create_subscription", readers},
+    {ObjectKind::function, "next_batch", readers},
+    {ObjectKind::function, "acknowledge", readers},
+    {ObjectKind::function, "drop_subscription", readers},
+    {ObjectKind::function, "read_subscriptions", readers},
+    {ObjectKind::function, "verify_guards", auditor},
+    {ObjectKind::function, "expected_rights", auditor},
+    {ObjectKind::function, "refresh_dashboards", auditor},
+    {ObjectKind::function, "record_verification", auditor},
+
+    // By hand, to whom an administrator trusts with them.
+    {ObjectKind::function, "register_event_type", nobody},
+    {ObjectKind::function, "capture_changes", nobody},
+    {ObjectKind::function, "stop_capture", nobody},
+    {ObjectKind::function, "capture_migrations", nobody},
+    {ObjectKind::function, "stop_capturing_migrations", nobody},
+    {ObjectKind::function, "require_events", nobody},
+    {ObjectKind::function, "stop_requiring_events", nobody},
+    {ObjectKind::function, "forget_watch", nobody},
+    // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
+    {ObjectKind::function, "grant_emitter", nobody},
+    {ObjectKind::function, "grant_reader", nobody},
+    {ObjectKind::function, "grant_auditor", nobody},
+    {ObjectKind::function, "revoke_all", nobody},
+    // Of triggers and the planner.
+    {ObjectKind::function, "capture_change", nobody},
+    {ObjectKind::function, "chain_event", nobody},
+    {ObjectKind::function, "follow_partitions", nobody},
+    {ObjectKind::function, "guard_ddl", nobody},
+    {ObjectKind::function, "may_read_support", nobody},
+    {ObjectKind::function, "note_change", nobody},
+    {ObjectKind::function, "note_migration", nobody},
+    {ObjectKind::function, "own_binding", nobody},
+    {ObjectKind::function, "own_event_type", nobody},
+    {ObjectKind::function, "record_bindings", nobody},
+    {ObjectKind::function, "refuse_change", nobody},
+    {ObjectKind::function, "refuse_writer", nobody},
+    {ObjectKind::function, "require_event", nobody},
+};
+
+// The privileges that a role may be granted on a relation, as aclexplode names them in lower case: what the functions give, and
+// INSERT on the events, which chains. Empty: none, or it is no relation.
+constexpr const char *grantable_privileges(const ExpectedRight &right) {
+  if (right.kind != ObjectKind::table || right.receivers == nobody) return "";
+  return std::string_view(right.name) == "events" ? "select insert" : "select";
+}
+
+}  // namespace spine
