@@ -185,7 +185,7 @@ INSERT INTO judged (wanted, statement) SELECT 'passes', unnest(ARRAY[
   'ALTER PUBLICATION statements_publication ADD TABLE spine.events',
   'CREATE PUBLICATION statements_all FOR TABLES IN SCHEMA spine',
   'CREATE TABLE statements.copy (LIKE spine.events INCLUDING ALL)',
-  'CREATE TABLE statements.note (id uuid REFERENCES spine.events (id))',
+  'CREATE TABLE statements.note (o uuid, s bigint, t timestamptz, FOREIGN KEY (o, s, t) REFERENCES spine.events)',
   'CREATE VIEW statements.seen AS SELECT * FROM spine.events',
   'CREATE FUNCTION statements.of(spine.events) RETURNS spine.severity LANGUAGE sql AS ''SELECT ($1).severity''',
   'CREATE SCHEMA IF NOT EXISTS spine',
