@@ -53,7 +53,7 @@ INSERT INTO judged (wanted, statement) SELECT 'refused', unnest(ARRAY[
   'ALTER INDEX spine.events_pkey RENAME TO other',
   'ALTER TABLE spine.events_pkey RENAME TO other',
   'ALTER INDEX spine.events_entity_id_sequence_idx RENAME TO other',
-  'ALTER TABLE spine.events RENAME CONSTRAINT events_organization_id_sequence_key TO other',
+  'ALTER TABLE spine.events RENAME CONSTRAINT events_pkey TO other',
   'ALTER INDEX spine.events_pkey DEPENDS ON EXTENSION plpgsql',
   'DROP INDEX spine.events_entity_id_sequence_idx',
   'DROP INDEX spine.events_timestamp_idx',

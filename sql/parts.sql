@@ -53,6 +53,7 @@ SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), personal => (re
 SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), personal => '{"n": 1e309}');
 SELECT spine.emit_events('[{"event_type": "a.b.c", "entity_id": "00000000-0000-4000-8000-0000000000e1", "personal": "Ada"}]');
 SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), occurred_at => 'infinity');
+\echo :LAST_ERROR_SQLSTATE
 SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), occurred_at => '10000-01-01 00:00:00+00');
 SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid(), occurred_at => '0001-12-31 00:00:00+00 BC');
 SELECT spine.emit_events('[{"event_type": "a.b.c", "entity_id": "00000000-0000-4000-8000-0000000000e1", "occurred_at": "yesterday or so"}]');

@@ -7,8 +7,7 @@ const types = { event_type: 'text', entity_id: 'uuid', entity_type: 'text', acti
 
 // Emits one event and resolves to its id. event: by the names of the arguments of spine.emit_event; what is missing comes
 // from event_type, or from the context. payload: an object, or a string that is JSON already, for numbers that JavaScript
-// does not hold. A BigInt, NaN and infinity are refused (TypeError). personal: likewise, what speaks of persons: fewer may
-// read it, and it can be erased alone. occurred_at: a Date, or a text with its time zone.
+// does not hold. A BigInt, NaN and infinity are refused (TypeError). personal: likewise, what speaks of persons. occurred_at: a Date, or a text with its time zone.
 export async function emitEvent(client, event) {
   const arguments_ = { ...event };
   for (const part of ['payload', 'personal'])

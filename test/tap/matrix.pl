@@ -56,6 +56,7 @@ my @attacks = (
 	(map { [ 4, "INSERT with a given $_->[0]", prevented(qw(app writer)), $none, insert(@$_) ] } [ 'sequence', 6 ], [ 'event_hash', 'sha256($$x$$)' ], [ 'previous_hash', 'sha256($$x$$)' ], [ 'timestamp', 'now()' ],
 		[ 'recorded_by', '$$me$$' ], [ 'id', 'gen_random_uuid()' ], [ 'transaction_id', '$$1$$' ]),
 	[ 5, 'a fork', $powerful, $none, forged(q('payload', '{"x": 1}')) ],
+	[ 5, 'a fork at another moment', { owner => 'detected', su => 'detected' }, $none, forged(q('timestamp', now())) ],
 	[ 5, 'an event far ahead', { owner => 'detected', su => 'detected' }, $none, forged(q('sequence', 90)) ],
 	[ 5, 'an event in another chain', { owner => 'detected', su => 'detected' }, $none, forged("'sequence', 6, 'organization_id', '$other'") ],
 	[ 5, 'the next event, hash and link right', { owner => 'outside', su => 'outside' }, $none, forged(q('sequence', 6, 'previous_hash', '\x' || encode(e.event_hash, 'hex'))) ],

@@ -18,7 +18,7 @@ def emit_event(connection, event_type, entity_id, *, entity_type=None, action=No
 
     payload: a dict, or a str that is JSON already, for what Python's json would not write: it refuses Decimal, datetime
     and UUID (TypeError), NaN and infinity (ValueError). An int keeps all its digits. personal: likewise, what speaks of
-    persons: fewer may read it, and it can be erased alone. occurred_at: a datetime with its time zone, or its text.
+    persons. occurred_at: a datetime with its time zone, or its text.
     """
     arguments = {'event_type': event_type, 'entity_id': entity_id, 'entity_type': entity_type, 'action': action,
                  'actor_id': actor_id, 'payload': _json(payload), 'organization_id': organization_id, 'actor_type': actor_type,
