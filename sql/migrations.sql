@@ -170,7 +170,7 @@ CREATE INDEX CONCURRENTLY mig_stepwise ON mig.stepwise (id);
 SHOW lock_timeout;
 RESET lock_timeout;
 -- Not seen.
-EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) CREATE TABLE mig.explained AS SELECT 1 AS a;
+DO $$ BEGIN EXECUTE 'EXPLAIN ANALYZE CREATE TABLE mig.explained AS SELECT 1 AS a'; END $$;
 SELECT * FROM mig.new();
 -- No environment: no migration.
 SET people_os_spine.environment = DEFAULT;
