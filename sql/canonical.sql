@@ -41,17 +41,18 @@ CREATE TEMP TABLE worked AS SELECT (
   '019bd5a0-1234-7abc-8def-0123456789ab', 'hcm.employee.created', 'hcm', 'employee', '00000000-0000-4000-8000-0000000000e1',
   'created', '00000000-0000-4000-8000-0000000000a1', 'human', '00000000-0000-4000-8000-000000000001', 'prod',
   '2026-01-19 09:30:00+00', 'low', '{"name": "Ada", "salary": 120000.50, "department": "d-7"}', 1, '771', 'payroll',
-  decode(repeat('00', 32), 'hex'), decode('00f502bbb586992be0dc8bc5edb11f3c5cba10fe108bd4a0831a01c21d9a4901', 'hex'))::spine.events AS e;
+  decode(repeat('00', 32), 'hex'), decode('8ba6cfb11b77aadd42fdbe0355774209951c657d7a19c7fbcb6fa7fcc866ea72', 'hex'),
+  '\x000102030405060708090a0b0c0d0e0f'::bytea, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events AS e;
 SELECT spine.canonical_event(e) FROM worked;
 SELECT encode(spine.event_digest(e), 'hex'), spine.event_digest(e) = (e).event_hash FROM worked;
 -- Every label, beside every other.
 SELECT count(*) AS combinations, count(*) FILTER (WHERE (d ->> 'actor_type') = a::text AND (d ->> 'environment') = n::text AND (d ->> 'severity') = s::text) AS as_labelled
   FROM unnest(enum_range(NULL::spine.actor_type)) a, unnest(enum_range(NULL::spine.environment)) n, unnest(enum_range(NULL::spine.severity)) s,
-       LATERAL (SELECT spine.canonical_event(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, a, NULL, n, NULL, s, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events)::jsonb AS d) t;
+       LATERAL (SELECT spine.canonical_event(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, a, NULL, n, NULL, s, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events)::jsonb AS d) t;
 -- A column that is NULL has no member.
-SELECT spine.canonical_event(ROW(NULL, 'a.b.c', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'high', NULL, 7, NULL, NULL, NULL, NULL)::spine.events);
+SELECT spine.canonical_event(ROW(NULL, 'a.b.c', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'high', NULL, 7, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events);
 -- The years that the form can write, and infinities that it cannot, are shown all the same.
-SELECT spine.canonical_event(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, t, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events)
+SELECT spine.canonical_event(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, t, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events)
   FROM unnest(ARRAY['0001-01-01 00:00:00+00', '1969-12-31 23:59:59.999999+00', '2024-02-29 12:00:00.000001+00', '9999-12-31 23:59:59.999999+00', '10000-01-01 00:00:00+00']::timestamptz[]) t;
 
 -- Nothing in the session changes the bytes.

@@ -3,7 +3,8 @@ CREATE TEMP TABLE worked AS SELECT (
   '019bd5a0-1234-7abc-8def-0123456789ab', 'hcm.employee.created', 'hcm', 'employee', '00000000-0000-4000-8000-0000000000e1',
   'created', '00000000-0000-4000-8000-0000000000a1', 'human', '00000000-0000-4000-8000-000000000001', 'prod',
   '2026-01-19 09:30:00+00', 'low', '{"name": "Ada", "salary": 120000.50, "department": "d-7"}', 1, '771', 'payroll',
-  decode(repeat('00', 32), 'hex'), decode('00f502bbb586992be0dc8bc5edb11f3c5cba10fe108bd4a0831a01c21d9a4901', 'hex'))::spine.events AS e;
+  decode(repeat('00', 32), 'hex'), decode('8ba6cfb11b77aadd42fdbe0355774209951c657d7a19c7fbcb6fa7fcc866ea72', 'hex'),
+  '\x000102030405060708090a0b0c0d0e0f'::bytea, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events AS e;
 \pset format unaligned
 SELECT key, value FROM worked, jsonb_each(spine.to_cloudevent(e)) ORDER BY key COLLATE "C";
 
@@ -15,7 +16,9 @@ CREATE FUNCTION pg_temp.event_of(c jsonb) RETURNS spine.events LANGUAGE sql AS $
     'entity_type', c -> 'entitytype', 'entity_id', c -> 'entityid', 'action', c -> 'action', 'actor_id', c -> 'actorid', 'actor_type', c -> 'actortype',
     'organization_id', c -> 'organizationid', 'environment', c -> 'environment', 'timestamp', c -> 'time', 'severity', c -> 'severity',
     'payload', c -> 'data', 'sequence', c -> 'sequence', 'transaction_id', c -> 'transactionid', 'recorded_by', c -> 'recordedby',
-    'previous_hash', '\x' || (c ->> 'previoushash'), 'event_hash', '\x' || (c ->> 'eventhash'))) $$;
+    'previous_hash', '\x' || (c ->> 'previoushash'), 'event_hash', '\x' || (c ->> 'eventhash'))
+    || jsonb_build_object('payload_salt', '\x' || (c ->> 'payloadsalt'), 'payload_hash', '\x' || (c ->> 'payloadhash'), 'personal_hash', '\x' || (c ->> 'personalhash'),
+      'occurred_at', c -> 'occurredat', 'correlation_id', c -> 'correlationid', 'causation_id', c -> 'causationid')) $$;
 SELECT pg_temp.event_of(spine.to_cloudevent(e)) = e AS comes_back, spine.event_digest(pg_temp.event_of(spine.to_cloudevent(e))) = (e).event_hash AS hashes FROM worked;
 SELECT spine.to_cloudevent(jsonb_populate_record(e, jsonb_build_object('payload', p))) ->> 'data' AS data FROM worked,
   unnest(ARRAY['{}', '{"n": [12345678901234567890, 0.1000000000000000055, 1.50, -0.0, 1e-7, {"": [[], {}, null, true, "\ud83d\ude00\u0001"]}]}']::jsonb[]) p;
@@ -32,8 +35,21 @@ SELECT c ->> 'sequence' AS sequence, c ->> 'time' AS time, c ->> 'transactionid'
   (9223372036854775807, '9999-12-31 23:59:59.999999+00', '18446744073709551615')) v(s, t, x), worked,
   LATERAL spine.to_cloudevent(jsonb_populate_record(e, jsonb_build_object('sequence', s, 'timestamp', t, 'transaction_id', x))) c ORDER BY c ->> 'sequence' COLLATE "C";
 -- A column that is NULL has no attribute.
-SELECT spine.to_cloudevent(ROW(NULL, 'a.b.c', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'high', NULL, 7, NULL, NULL, NULL, NULL)::spine.events);
+SELECT spine.to_cloudevent(ROW(NULL, 'a.b.c', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'high', NULL, 7, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events);
 SELECT spine.to_cloudevent(NULL) IS NULL AS of_null;
+
+-- What speaks of persons stays inside: its hash is enough to check the event. So does the hash of what was erased.
+BEGIN;
+SELECT spine.emit_event('cloud.person.named', entity_id => '00000000-0000-4000-8000-0000000000e1', actor_id => '00000000-0000-4000-8000-0000000000a1',
+  organization_id => '00000000-0000-4000-8000-0000000000ce', personal => '{"name": "Ada"}', occurred_at => '2026-01-18 10:30:00+01',
+  correlation_id => '00000000-0000-4000-8000-0000000000c1', causation_id => '00000000-0000-4000-8000-0000000000c2') IS NOT NULL AS emitted;
+SELECT spine.to_cloudevent(e)::text LIKE '%Ada%' AS names_her, spine.to_cloudevent(e) ->> 'occurredat' AS occurredat, spine.to_cloudevent(e) ->> 'correlationid' AS correlationid,
+  spine.to_cloudevent(e) ->> 'causationid' AS causationid, spine.event_digest(pg_temp.event_of(spine.to_cloudevent(e))) = event_hash AS hashes FROM spine.events e WHERE domain = 'cloud';
+SELECT spine.to_cloudevent(erased) ? 'data' AS has_data, spine.event_digest(pg_temp.event_of(spine.to_cloudevent(erased))) = (erased).event_hash AS hashes
+  FROM spine.events e, jsonb_populate_record(e, jsonb_build_object('payload', NULL, 'payload_salt', NULL, 'personal', NULL, 'personal_salt', NULL,
+    'payload_hash', sha256(payload_salt || convert_to(spine.canonical_json(payload), 'UTF8')),
+    'personal_hash', sha256(personal_salt || convert_to(spine.canonical_json(personal), 'UTF8')))) erased WHERE e.domain = 'cloud';
+ROLLBACK;
 
 -- For readers: a feed of CloudEvents.
 BEGIN;

@@ -153,7 +153,7 @@ SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uui
 SELECT * FROM try($$SELECT * FROM spine.verify_chain()$$);
 ROLLBACK;
 BEGIN;
-ALTER TABLE spine.events DROP CONSTRAINT events_organization_id_sequence_key;
+ALTER TABLE spine.events DROP CONSTRAINT events_pkey;
 SELECT * FROM try($$SELECT spine.emit_event('a.b.c', entity_id => gen_random_uuid())$$);
 SELECT * FROM try($$SELECT spine.read_events('00000000-0000-4000-8000-0000000e1001')$$);
 ROLLBACK;

@@ -112,7 +112,7 @@ MERGE INTO spine.events e USING (SELECT 1) u ON true WHEN MATCHED THEN UPDATE SE
 ROLLBACK TO s;
 MERGE INTO spine.events e USING (SELECT 1) u ON true WHEN MATCHED THEN DELETE;
 ROLLBACK TO s;
-INSERT INTO spine.events SELECT * FROM spine.events ON CONFLICT (id) DO UPDATE SET payload = '{}';
+INSERT INTO spine.events SELECT * FROM spine.events ON CONFLICT (organization_id, sequence, "timestamp") DO UPDATE SET payload = '{}';
 ROLLBACK TO s;
 CREATE VIEW guard.window AS SELECT * FROM spine.events;
 UPDATE guard.window SET payload = '{}';
@@ -157,8 +157,8 @@ COMMENT ON TABLE spine.events IS 'Every event, immutable: written by spine.emit_
 ALTER TABLE spine.events SET (autovacuum_vacuum_scale_factor = 0.1), ALTER actor_id SET STATISTICS 1000, ALTER payload SET STORAGE EXTENDED,
   SET WITHOUT CLUSTER;
 ALTER TABLE spine.events RESET (autovacuum_vacuum_scale_factor), ALTER actor_id SET STATISTICS -1, REPLICA IDENTITY DEFAULT;
-CREATE TABLE guard.note (event_id uuid REFERENCES spine.events, text text);
-INSERT INTO guard.note VALUES (:'id', 'x');
+CREATE TABLE guard.note (organization_id uuid, sequence bigint, "timestamp" timestamptz, FOREIGN KEY (organization_id, sequence, "timestamp") REFERENCES spine.events);
+INSERT INTO guard.note SELECT organization_id, sequence, "timestamp" FROM spine.events WHERE id = :'id';
 DROP TABLE guard.note;
 ALTER EXTENSION people_os_spine UPDATE;
 CREATE TABLE guard.events (id int);

@@ -134,7 +134,7 @@ BEGIN;
 SET LOCAL client_min_messages = error;
 CALL guard_off();
 ALTER TABLE spine.events DISABLE TRIGGER ALL;
-ALTER TABLE spine.events DROP CONSTRAINT events_organization_id_sequence_key, DROP CONSTRAINT events_event_type_check,
+ALTER TABLE spine.events DROP CONSTRAINT events_pkey, DROP CONSTRAINT events_event_type_check,
   DROP CONSTRAINT events_sequence_check;
 CREATE TEMP TABLE compared (organization_id uuid, low bigint, high bigint, same boolean, kinds bigint);
 CREATE FUNCTION pg_temp.compare(organization uuid, low bigint, high bigint) RETURNS void LANGUAGE plpgsql AS $$

@@ -2,19 +2,22 @@
 // SQLSTATE in code: the caller's transaction has failed, and is to be rolled back.
 
 const types = { event_type: 'text', entity_id: 'uuid', entity_type: 'text', action: 'text', actor_id: 'uuid', payload: 'jsonb',
-  organization_id: 'uuid', actor_type: 'spine.actor_type', severity: 'spine.severity', environment: 'spine.environment' };
+  organization_id: 'uuid', actor_type: 'spine.actor_type', severity: 'spine.severity', environment: 'spine.environment',
+  personal: 'jsonb', occurred_at: 'timestamptz', correlation_id: 'uuid', causation_id: 'uuid' };
 
 // Emits one event and resolves to its id. event: by the names of the arguments of spine.emit_event; what is missing comes
 // from event_type, or from the context. payload: an object, or a string that is JSON already, for numbers that JavaScript
-// does not hold. A BigInt, NaN and infinity are refused (TypeError).
+// does not hold. A BigInt, NaN and infinity are refused (TypeError). personal: likewise, what speaks of persons. occurred_at: a Date, or a text with its time zone.
 export async function emitEvent(client, event) {
-  const { payload } = event;
-  return call(client, 'emit_event', { ...event, payload: typeof payload === 'object' && payload !== null ? JSON.stringify(payload, finite) : payload });
+  const arguments_ = { ...event };
+  for (const part of ['payload', 'personal'])
+    if (typeof event[part] === 'object' && event[part] !== null) arguments_[part] = JSON.stringify(event[part], (key, value) => finite(part, key, value));
+  return call(client, 'emit_event', arguments_);
 }
 
-// Says for the rest of the transaction whose events these are and who acts.
-export async function setContext(client, { organization_id, actor_id, actor_type = 'human' }) {
-  await call(client, 'set_context', { organization_id, actor_id, actor_type });
+// Says for the rest of the transaction whose events these are, who acts, and which request or trace it is.
+export async function setContext(client, { organization_id, actor_id, actor_type = 'human', correlation_id = null }) {
+  await call(client, 'set_context', { organization_id, actor_id, actor_type, correlation_id });
 }
 
 async function call(client, name, values) {
@@ -29,7 +32,7 @@ async function call(client, name, values) {
 }
 
 // JSON.stringify would make null of them.
-function finite(key, value) {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`the payload holds ${value} under "${key}", which JSON cannot`);
+function finite(part, key, value) {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`the ${part} holds ${value} under "${key}", which JSON cannot`);
   return value;
 }

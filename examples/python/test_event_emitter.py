@@ -52,6 +52,16 @@ class EventEmitter(unittest.TestCase):
         commit()
         self.assertEqual((self.hired(), self.stored('id, payload, sequence')), (1, [(emitted, {'name': 'Ada'}, 1)]))
 
+    def test_what_an_event_may_say_besides(self):
+        correlation, causation = uuid4(), uuid4()
+        occurred = datetime.datetime(2026, 1, 18, 9, 30, tzinfo=datetime.timezone.utc)
+        with psycopg.connect() as connection:
+            self.emit(connection, personal={'name': 'Ada'}, occurred_at=occurred, correlation_id=correlation, causation_id=causation)
+            set_context(connection, self.organization, ACTOR, correlation_id=correlation)
+            emit_event(connection, 'hcm.employee.created', uuid4(), personal='{"n": 12345678901234567890}', occurred_at='2026-01-18T10:30:00+01')
+        self.assertEqual(self.stored('personal, occurred_at, correlation_id, causation_id'),
+                         [({'name': 'Ada'}, occurred, correlation, causation), ({'n': 12345678901234567890}, occurred, correlation, None)])
+
     def test_psycopg_connection_and_cursor(self):
         with psycopg.connect() as connection:
             self.together(connection, connection.execute, connection.commit, connection.rollback)

@@ -10,14 +10,19 @@ CREATE FUNCTION spine.emit_event(
   organization_id uuid              DEFAULT NULL,
   actor_type      spine.actor_type  DEFAULT NULL,
   severity        spine.severity    DEFAULT 'low',
-  environment     spine.environment DEFAULT NULL
+  environment     spine.environment DEFAULT NULL,
+  personal        jsonb             DEFAULT NULL,
+  occurred_at     timestamptz       DEFAULT NULL,
+  correlation_id  uuid              DEFAULT NULL,
+  causation_id    uuid              DEFAULT NULL
 ) RETURNS uuid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_emit_event';
-COMMENT ON FUNCTION spine.emit_event(text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment) IS
+COMMENT ON FUNCTION spine.emit_event(text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment, jsonb, timestamptz, uuid, uuid) IS
   'Emits one event in the caller''s transaction and returns its id. event_type is <domain>.<entity>.<action>; entity_id '
   'is required; what is NULL comes from event_type or from the settings people_os_spine.*, a NULL severity from '
-  'spine.event_types. Needs no right on the table. Raises SP001 to SP011, SP015 to SP018, SP025, SP060, 42501 for an organization '
-  'that the role was not given, 25006 on a standby or in a read-only transaction';
+  'spine.event_types. personal is what speaks of persons: its hash stands for it where it is left out. occurred_at is '
+  'when it happened, where that is not now. Needs no right on the table. Raises SP001 to SP011, SP015 to SP018, SP025, SP033, '
+  'SP060, 42501 for an organization that the role was not given, 25006 on a standby or in a read-only transaction';
 
 CREATE FUNCTION spine.emit_events(events jsonb) RETURNS SETOF uuid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_emit_events';

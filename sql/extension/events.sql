@@ -22,22 +22,38 @@ CREATE TABLE spine.events (
   environment     spine.environment NOT NULL,
   "timestamp"     timestamptz       NOT NULL,
   severity        spine.severity    NOT NULL,
-  payload         jsonb             NOT NULL,
+  payload         jsonb,
   sequence        bigint            NOT NULL,
   transaction_id  xid8              NOT NULL,
   recorded_by     text              NOT NULL,
   previous_hash   bytea             NOT NULL,
   event_hash      bytea             NOT NULL,
-  CONSTRAINT events_pkey PRIMARY KEY (id),
-  CONSTRAINT events_organization_id_sequence_key UNIQUE (organization_id, sequence),
+  payload_salt    bytea,
+  payload_hash    bytea,
+  personal        jsonb,
+  personal_salt   bytea,
+  personal_hash   bytea,
+  occurred_at     timestamptz,
+  correlation_id  uuid,
+  causation_id    uuid,
+  CONSTRAINT events_pkey PRIMARY KEY (organization_id, sequence, "timestamp"),
   CONSTRAINT events_event_type_check
     CHECK (event_type = domain || '.' || entity_type || '.' || action),
   CONSTRAINT events_timestamp_check
     CHECK ("timestamp" >= '0001-01-01 00:00:00+00'::timestamptz AND "timestamp" < '10000-01-01 00:00:00+00'::timestamptz),
+  CONSTRAINT events_occurred_at_check
+    CHECK (occurred_at >= '0001-01-01 00:00:00+00'::timestamptz AND occurred_at < '10000-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT events_sequence_check CHECK (sequence >= 1),
   CONSTRAINT events_previous_hash_check CHECK (octet_length(previous_hash) = 32),
-  CONSTRAINT events_event_hash_check CHECK (octet_length(event_hash) = 32)
+  CONSTRAINT events_event_hash_check CHECK (octet_length(event_hash) = 32),
+  CONSTRAINT events_payload_check
+    CHECK (CASE WHEN payload IS NOT NULL THEN octet_length(payload_salt) IS NOT DISTINCT FROM 16 AND payload_hash IS NULL
+                ELSE payload_salt IS NULL AND octet_length(payload_hash) IS NOT DISTINCT FROM 32 END),
+  CONSTRAINT events_personal_check
+    CHECK (CASE WHEN personal IS NOT NULL THEN octet_length(personal_salt) IS NOT DISTINCT FROM 16 AND personal_hash IS NULL
+                ELSE personal_salt IS NULL AND (personal_hash IS NULL OR octet_length(personal_hash) = 32) END)
 );
+CREATE INDEX events_id_idx ON spine.events (id);
 CREATE INDEX events_entity_id_sequence_idx ON spine.events (entity_id, sequence);
 CREATE INDEX events_timestamp_idx ON spine.events USING brin ("timestamp");
 
@@ -56,22 +72,34 @@ COMMENT ON COLUMN spine.events.environment IS 'The environment of this database,
 COMMENT ON COLUMN spine.events."timestamp" IS
   'Given by the spine when the event is chained: the server''s clock, never before the timestamp of the event before';
 COMMENT ON COLUMN spine.events.severity IS 'How much the event matters';
-COMMENT ON COLUMN spine.events.payload IS 'A JSON object';
+COMMENT ON COLUMN spine.events.payload IS 'What the event says: a JSON object; NULL once it was erased';
 COMMENT ON COLUMN spine.events.sequence IS 'Given by the spine: 1, 2, 3 … without a gap within the organization, in commit order';
 COMMENT ON COLUMN spine.events.transaction_id IS 'Given by the spine: the top-level transaction that emitted the event';
 COMMENT ON COLUMN spine.events.recorded_by IS 'Given by the spine: session_user, whatever SET ROLE says';
 COMMENT ON COLUMN spine.events.previous_hash IS 'Given by the spine: event_hash of the event before; 32 zero bytes for sequence 1';
 COMMENT ON COLUMN spine.events.event_hash IS 'Given by the spine: SHA-256 of spine.canonical_event';
-COMMENT ON CONSTRAINT events_pkey ON spine.events IS 'An id names one event';
-COMMENT ON CONSTRAINT events_organization_id_sequence_key ON spine.events IS
-  'A chain does not fork; the end of a chain is found here';
+COMMENT ON COLUMN spine.events.payload_salt IS
+  'Given by the spine: 16 random bytes that are hashed with the payload; NULL once that was erased';
+COMMENT ON COLUMN spine.events.payload_hash IS 'SHA-256 of payload_salt and the canonical payload, once that was erased; else NULL';
+COMMENT ON COLUMN spine.events.personal IS
+  'What the event says of persons: a JSON object; NULL where it says nothing, or once that was erased';
+COMMENT ON COLUMN spine.events.personal_salt IS 'As payload_salt, of the personal part';
+COMMENT ON COLUMN spine.events.personal_hash IS 'As payload_hash, of the personal part';
+COMMENT ON COLUMN spine.events.occurred_at IS 'When it happened in the world, where that is not when it was recorded';
+COMMENT ON COLUMN spine.events.correlation_id IS 'The request or trace that the event belongs to';
+COMMENT ON COLUMN spine.events.causation_id IS 'The event that caused this one';
+COMMENT ON CONSTRAINT events_pkey ON spine.events IS 'The end of a chain is found here';
+COMMENT ON CONSTRAINT events_payload_check ON spine.events IS 'The payload is there with its salt, or gone with its hash';
+COMMENT ON CONSTRAINT events_personal_check ON spine.events IS
+  'The personal part is there with its salt, or gone with its hash, or never was';
+COMMENT ON CONSTRAINT events_occurred_at_check ON spine.events IS 'Years 1 to 9999, which the hashed form can write';
 COMMENT ON CONSTRAINT events_event_type_check ON spine.events IS 'The three parts join to the name';
 COMMENT ON CONSTRAINT events_timestamp_check ON spine.events IS 'Years 1 to 9999, which the hashed form can write';
 COMMENT ON CONSTRAINT events_sequence_check ON spine.events IS 'A chain begins at 1';
 COMMENT ON CONSTRAINT events_previous_hash_check ON spine.events IS 'A SHA-256 has 32 bytes';
 COMMENT ON CONSTRAINT events_event_hash_check ON spine.events IS 'A SHA-256 has 32 bytes';
-COMMENT ON INDEX spine.events_pkey IS 'Finds an event by its id';
-COMMENT ON INDEX spine.events_organization_id_sequence_key IS 'Finds the events of an organization in order, and its last one';
+COMMENT ON INDEX spine.events_pkey IS 'Finds the events of an organization in order, and its last one';
+COMMENT ON INDEX spine.events_id_idx IS 'Finds an event by its id';
 COMMENT ON INDEX spine.events_entity_id_sequence_idx IS 'Finds the history of an entity';
 COMMENT ON INDEX spine.events_timestamp_idx IS 'Finds the events of a time span';
 

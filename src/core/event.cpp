@@ -33,12 +33,11 @@ class Members {
   }
   template <Column column>
   void hex(Bytes value) {
-    if (!event_.has(column)) return;
-    char *to = begin<column>(2 * value.size + 2);
-    *to++ = '"';
-    to = write_hex(to, value);
-    *to++ = '"';
-    out_.commit(to);
+    if (event_.has(column)) hash<column>(value);
+  }
+  template <Column column>
+  void part(Bytes hashed) {
+    if (hashed.data != nullptr) hash<column>(hashed);
   }
   template <Column column>
   void timestamp(int64_t value) {
@@ -64,15 +63,18 @@ class Members {
     *to++ = '"';
     out_.commit(to);
   }
-  template <Column column>
-  void canonical(std::string_view json) {
-    if (!event_.has(column)) return;
-    out_.commit(begin<column>(0));
-    out_.append(json);
-  }
   void end() { out_.append(separator_ == '{' ? "{}" : "}"); }
 
  private:
+  template <Column column>
+  void hash(Bytes value) {
+    char *to = begin<column>(2 * value.size + 2);
+    *to++ = '"';
+    to = write_hex(to, value);
+    *to++ = '"';
+    out_.commit(to);
+  }
+
   // Writes what precedes a value of so many bytes; returns where that goes. The columns' names need no escape.
   template <Column column>
   char *begin(size_t size) {
@@ -93,19 +95,23 @@ class Members {
   char separator_ = '{';
 };
 
-void write_document(const Event &e, std::string_view payload, Buffer &out) {
+void write_document(const Event &e, const PartHashes &parts, Buffer &out) {
   Members members(e, out);
   members.text<Column::action>(e.action);
   members.uuid<Column::actor_id>(e.actor_id);
   members.text<Column::actor_type>(e.actor_type);
+  members.uuid<Column::causation_id>(e.causation_id);
+  members.uuid<Column::correlation_id>(e.correlation_id);
   members.text<Column::domain>(e.domain);
   members.uuid<Column::entity_id>(e.entity_id);
   members.text<Column::entity_type>(e.entity_type);
   members.text<Column::environment>(e.environment);
   members.text<Column::event_type>(e.event_type);
   members.uuid<Column::id>(e.id);
+  members.timestamp<Column::occurred_at>(e.occurred_at);
   members.uuid<Column::organization_id>(e.organization_id);
-  members.canonical<Column::payload>(payload);
+  members.part<Column::payload_hash>(parts.payload);
+  members.part<Column::personal_hash>(parts.personal);
   members.hex<Column::previous_hash>(e.previous_hash);
   members.text<Column::recorded_by>(e.recorded_by);
   members.number<Column::sequence>(e.sequence);
@@ -168,10 +174,36 @@ Status Hasher::canonical_json(Bytes stored, const JsonLimits &limits, std::strin
   return status;
 }
 
-Status Hasher::document(const Event &event, std::string_view payload, std::string_view *document) noexcept {
+Status Hasher::part_hash(Bytes salt, std::string_view canonical, Hash *hash) noexcept {
+  return sha256_.digest({reinterpret_cast<const char *>(salt.data), salt.size}, canonical, hash);
+}
+
+Status Hasher::hash_part(bool is_there, Bytes stored, Bytes salt, bool is_erased, Bytes erased, Hash *room, Bytes *hash) noexcept {
+  if (!is_there) {
+    if (is_erased) *hash = erased;
+    return Status::ok;
+  }
+  // Whatever is stored: the limits are those of emission.
+  std::string_view canonical;
+  Status status = canonical_json(stored, {SIZE_MAX, SIZE_MAX, false}, &canonical);
+  if (status == Status::ok) status = part_hash(salt, canonical, room);
+  *hash = {room->data(), room->size()};
+  return status;
+}
+
+Status Hasher::hash_parts(const Event &event, PartHashes *parts) noexcept {
+  *parts = {};
+  Status status = hash_part(event.has(Column::payload), event.payload, event.has(Column::payload_salt) ? event.payload_salt : Bytes{},
+                            event.has(Column::payload_hash), event.payload_hash, &payload_hash_, &parts->payload);
+  if (status != Status::ok) return status;
+  return hash_part(event.has(Column::personal), event.personal, event.has(Column::personal_salt) ? event.personal_salt : Bytes{},
+                   event.has(Column::personal_hash), event.personal_hash, &personal_hash_, &parts->personal);
+}
+
+Status Hasher::document(const Event &event, const PartHashes &parts, std::string_view *document) noexcept {
   document_.clear();
   try {
-    write_document(event, payload, document_);
+    write_document(event, parts, document_);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }
@@ -179,9 +211,9 @@ Status Hasher::document(const Event &event, std::string_view payload, std::strin
   return Status::ok;
 }
 
-Status Hasher::digest(const Event &event, std::string_view payload, Hash *hash) noexcept {
+Status Hasher::digest(const Event &event, const PartHashes &parts, Hash *hash) noexcept {
   std::string_view text;
-  Status status = document(event, payload, &text);
+  Status status = document(event, parts, &text);
   if (status == Status::ok) status = sha256_.digest(text, hash);
   document_.clear();
   json_.clear();

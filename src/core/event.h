@@ -30,11 +30,21 @@ enum class Column : uint8_t {
   recorded_by,
   previous_hash,
   event_hash,
+  payload_salt,
+  payload_hash,
+  personal,
+  personal_salt,
+  personal_hash,
+  occurred_at,
+  correlation_id,
+  causation_id,
 };
-inline constexpr int column_count = 18;
+inline constexpr int column_count = 26;
 inline constexpr const char *column_names[column_count] = {
-    "id",       "event_type", "domain",  "entity_type", "entity_id",      "action",      "actor_id",      "actor_type", "organization_id",
-    "environment", "timestamp", "severity", "payload",  "sequence", "transaction_id", "recorded_by", "previous_hash", "event_hash"};
+    "id",          "event_type",     "domain",       "entity_type",   "entity_id",     "action",     "actor_id",
+    "actor_type",  "organization_id", "environment", "timestamp",     "severity",      "payload",    "sequence",
+    "transaction_id", "recorded_by", "previous_hash", "event_hash",   "payload_salt",  "payload_hash", "personal",
+    "personal_salt", "personal_hash", "occurred_at", "correlation_id", "causation_id"};
 
 constexpr uint32_t bit(Column column) { return uint32_t{1} << static_cast<int>(column); }
 inline constexpr uint32_t all_columns = (uint32_t{1} << column_count) - 1;
@@ -58,10 +68,24 @@ struct Event {
   Bytes payload;      // stored jsonb without its varlena header
   int64_t sequence;
   uint64_t transaction_id;
-  Bytes previous_hash;  // 32 bytes, unless the row is damaged
-  Bytes event_hash;     // likewise; no part of the document
+  Bytes previous_hash;  // 32 bytes, unless the row is damaged; so are all hashes here
+  Bytes event_hash;     // no part of the document
+  Bytes payload_salt;   // 16 bytes, unless the row is damaged
+  Bytes payload_hash;   // in place of a payload that was erased
+  Bytes personal;       // stored jsonb without its varlena header
+  Bytes personal_salt;
+  Bytes personal_hash;
+  int64_t occurred_at;  // microseconds since 1970-01-01 00:00:00 UTC
+  Uuid correlation_id;
+  Uuid causation_id;
 
   bool has(Column column) const { return present & bit(column); }
+};
+
+// The hashes of an event's parts, which stand in its document in place of what they say.
+struct PartHashes {
+  Bytes payload;   // 32 bytes; without data: the document has no such member
+  Bytes personal;  // likewise
 };
 
 // Writes e.g. 2026-01-19T09:30:00.000000Z; out must hold 40 bytes. Returns the end. Total over int64_t:
@@ -74,21 +98,32 @@ class Hasher {
   // Null where there is no memory.
   static std::unique_ptr<Hasher> create() noexcept;
 
-  // The canonical form of a stored jsonb value. The view holds until the next call of this function or of digest.
+  // The canonical form of a stored jsonb value. The view holds until the next call of this function, of hash_parts or of
+  // digest.
   Status canonical_json(Bytes stored, const JsonLimits &limits, std::string_view *canonical) noexcept;
 
-  // The document of an event, canonical. payload: its canonical form, from canonical_json. The view holds
-  // until the next call of this function or of digest.
-  Status document(const Event &event, std::string_view payload, std::string_view *document) noexcept;
+  // SHA-256 of salt, then the canonical form of a part.
+  Status part_hash(Bytes salt, std::string_view canonical, Hash *hash) noexcept;
+
+  // The hashes of the parts of a stored event: of what is there with its salt, else the one that stands in its place.
+  // They hold until the next call. malformed: a part is there and is no stored JSON.
+  Status hash_parts(const Event &event, PartHashes *parts) noexcept;
+
+  // The document of an event, canonical. The view holds until the next call of this function or of digest.
+  Status document(const Event &event, const PartHashes &parts, std::string_view *document) noexcept;
 
   // SHA-256 of the document. Gives back what a large event took, so no view holds after it.
-  Status digest(const Event &event, std::string_view payload, Hash *hash) noexcept;
+  Status digest(const Event &event, const PartHashes &parts, Hash *hash) noexcept;
 
  private:
   JsonCanonicalizer canonicalizer_;
   Buffer json_;
   Buffer document_;
   Sha256 sha256_;
+  Hash payload_hash_;
+  Hash personal_hash_;
+
+  Status hash_part(bool is_there, Bytes stored, Bytes salt, bool is_erased, Bytes erased, Hash *room, Bytes *hash) noexcept;
 };
 
 }  // namespace spine

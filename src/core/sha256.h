@@ -15,8 +15,10 @@ class Sha256 {
   Sha256 &operator=(const Sha256 &) = delete;
   ~Sha256();
 
-  // Fetches the digest on first use: fetching it for each message costs more than a short message's hash.
-  Status digest(std::string_view message, Hash *hash) noexcept;
+  // Of the prefix, then the message. Fetches the digest on first use: fetching it for each message costs more than a short
+  // message's hash.
+  Status digest(std::string_view prefix, std::string_view message, Hash *hash) noexcept;
+  Status digest(std::string_view message, Hash *hash) noexcept { return digest({}, message, hash); }
 
  private:
   evp_md_st *algorithm_ = nullptr;

@@ -85,6 +85,30 @@ inline void set(Event *event, Column column, const uint8_t *p) {
     case Column::event_hash:
       event->event_hash = content(p);
       break;
+    case Column::payload_salt:
+      event->payload_salt = content(p);
+      break;
+    case Column::payload_hash:
+      event->payload_hash = content(p);
+      break;
+    case Column::personal:
+      event->personal = content(p);
+      break;
+    case Column::personal_salt:
+      event->personal_salt = content(p);
+      break;
+    case Column::personal_hash:
+      event->personal_hash = content(p);
+      break;
+    case Column::occurred_at:
+      event->occurred_at = unix_time(load<int64_t>(p));
+      break;
+    case Column::correlation_id:
+      uuid(&event->correlation_id);
+      break;
+    case Column::causation_id:
+      uuid(&event->causation_id);
+      break;
     case Column::actor_type:
     case Column::environment:
     case Column::severity:

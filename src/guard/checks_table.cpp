@@ -75,16 +75,19 @@ SELECT 'columns', e.wanted,
        coalesce(string_agg(w.name || ' ' || coalesce(s.type, 'missing') || CASE WHEN a.attnotnull THEN '' ELSE ' nullable' END,
                            ', ' ORDER BY w.name) FILTER (WHERE NOT s.ok), e.wanted),
        bool_and(s.ok), 'Somebody altered the catalogs or the table: verify the chains, compare with a backup.'
-  FROM (VALUES ('18, none of them nullable')) e (wanted)
+  FROM (VALUES ('26, as they were made')) e (wanted)
  CROSS JOIN (VALUES
     ('id', 'uuid'), ('event_type', 'text'), ('domain', 'text'), ('entity_type', 'text'), ('entity_id', 'uuid'),
     ('action', 'text'), ('actor_id', 'uuid'), ('actor_type', 'spine.actor_type'), ('organization_id', 'uuid'),
     ('environment', 'spine.environment'), ('timestamp', 'timestamp with time zone'), ('severity', 'spine.severity'),
     ('payload', 'jsonb'), ('sequence', 'bigint'), ('transaction_id', 'xid8'), ('recorded_by', 'text'),
-    ('previous_hash', 'bytea'), ('event_hash', 'bytea')) w (name, type)
+    ('previous_hash', 'bytea'), ('event_hash', 'bytea'), ('payload_salt', 'bytea'), ('payload_hash', 'bytea'),
+    ('personal', 'jsonb'), ('personal_salt', 'bytea'), ('personal_hash', 'bytea'),
+    ('occurred_at', 'timestamp with time zone'), ('correlation_id', 'uuid'), ('causation_id', 'uuid')) w (name, type)
   LEFT JOIN pg_attribute a ON a.attrelid = $3 AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = w.name
  CROSS JOIN LATERAL (SELECT format_type(a.atttypid, a.atttypmod) AS type) t
- CROSS JOIN LATERAL (SELECT t.type, coalesce(a.attnotnull AND t.type = w.type AND a.attgenerated = '' AND a.attidentity = '',
+ CROSS JOIN LATERAL (SELECT t.type, coalesce(a.attnotnull = (w.name !~ '^(payload|personal|occurred|correlation|causation)')
+                                                             AND t.type = w.type AND a.attgenerated = '' AND a.attidentity = '',
                                              false) AS ok) s
  GROUP BY e.wanted
 )sql",
@@ -112,10 +115,10 @@ SELECT 'constraints', e.wanted,
                   ELSE ' another' END, ', ' ORDER BY w.name) FILTER (WHERE NOT o.ok), e.wanted),
        bool_and(o.ok),
        'Verify the chains, then add the constraint as the install script does, under people_os_spine.unguard.'
-  FROM (VALUES ('seven, in force')) e (wanted)
+  FROM (VALUES ('nine, in force')) e (wanted)
  CROSS JOIN (VALUES
-    ('events_pkey', 'PRIMARY KEY (id)'),
-    ('events_organization_id_sequence_key', 'UNIQUE (organization_id, sequence)'),
+    ('events_pkey', 'PRIMARY KEY (organization_id, sequence, "timestamp")'),
+    ('events_payload_check', NULL), ('events_personal_check', NULL), ('events_occurred_at_check', NULL),
     ('events_event_type_check',
      'CHECK ((event_type = ((((domain || ''.''::text) || entity_type) || ''.''::text) || action)))'),
     ('events_timestamp_check', NULL),

@@ -18,6 +18,7 @@ namespace {
 
 char *organization_id_text;
 char *actor_id_text;
+char *correlation_id_text;
 char *unguard_text;
 
 const config_enum_entry actor_types[] = {{actor_type_labels[0], 0, false},
@@ -63,6 +64,11 @@ void assign_actor_id(const char *value, void *extra) {
   settings.has_actor_id = parse_uuid(value, &settings.actor_id);
 }
 
+void assign_correlation_id(const char *value, void *extra) {
+  settings.has_correlation_id = parse_uuid(value, &settings.correlation_id);
+  settings.correlation_id_number = *static_cast<uint64 *>(extra);
+}
+
 // Before this library is loaded, what a connection's options say of a superuser's setting takes the place of what
 // ALTER DATABASE says. The server drops it when the library is loaded, but what it displaced is gone by then, and the
 // default would rule. So a connection with such an option does not get the library.
@@ -104,6 +110,9 @@ void define_settings() {
                              assign_organization_id, nullptr);
   define(DefineCustomStringVariable, "people_os_spine.actor_id", "Who acts, where the call does not say.",
                              "A UUID, or empty.", &actor_id_text, "", PGC_USERSET, 0, check_uuid, assign_actor_id,
+                             nullptr);
+  define(DefineCustomStringVariable, "people_os_spine.correlation_id", "The request or trace of events that name none.",
+                             "A UUID, or empty.", &correlation_id_text, "", PGC_USERSET, 0, check_uuid, assign_correlation_id,
                              nullptr);
   define(DefineCustomEnumVariable, "people_os_spine.actor_type", "What kind of actor acts, where the call does not say.",
                            nullptr, &settings.actor_type, 0, actor_types, PGC_USERSET, 0, nullptr, nullptr, nullptr);

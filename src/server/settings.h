@@ -14,6 +14,9 @@ struct Settings {
   bool has_actor_id;
   Uuid actor_id;
   uint64 actor_id_number;
+  bool has_correlation_id;
+  Uuid correlation_id;
+  uint64 correlation_id_number;
   int actor_type;          // a label: actor_type_labels[actor_type]
   int environment;         // a label, or 0: none
   int max_payload_size;    // bytes of the canonical form

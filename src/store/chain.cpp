@@ -11,7 +11,7 @@ extern "C" {
 
 namespace spine {
 
-void chain_event(Relation relation, const EventTable *table, EventValues *values, std::string_view payload) {
+void chain_event(Relation relation, const EventTable *table, EventValues *values) {
   Uuid organization = uuid_of(values->get(Column::organization_id));
   Head head;
   if (!own_head(relation, table, organization, &head)) {
@@ -33,7 +33,9 @@ void chain_event(Relation relation, const EventTable *table, EventValues *values
   Event event;
   Hash hash;
   event_of_values(*values, &event);
-  Status status = hasher().digest(event, payload, &hash);
+  PartHashes parts{{values->payload_hash.data(), sizeof(Hash)}, {}};
+  if (values->has(Column::personal)) parts.personal = {values->personal_hash.data(), sizeof(Hash)};
+  Status status = hasher().digest(event, parts, &hash);
   if (status != Status::ok) report(status, "event");
   values->set(Column::event_hash, bytea_datum({hash.data(), hash.size()}));
 

@@ -5,7 +5,7 @@
 
 namespace spine {
 
-// Locks the chain and gives a stamped event its sequence, timestamp and hashes. payload: its canonical form. Raises SP017.
-void chain_event(Relation relation, const EventTable *table, EventValues *values, std::string_view payload);
+// Locks the chain and gives a stamped event its sequence, timestamp and hashes. Raises SP017.
+void chain_event(Relation relation, const EventTable *table, EventValues *values);
 
 }  // namespace spine

@@ -75,10 +75,10 @@ void restore(Relation relation, const EventValues &values) {
   if (!superuser() && !compat_owns_table(RelationGetRelid(relation), GetUserId())) refuse_given_columns(values);
   Event event;
   event_of_values(values, &event);
-  std::string_view payload;
+  PartHashes parts;
   Hash hash;
-  Status status = hasher().canonical_json(event.payload, {MaxAllocHugeSize, SIZE_MAX, false}, &payload);
-  if (status == Status::ok) status = hasher().digest(event, payload, &hash);
+  Status status = hasher().hash_parts(event, &parts);
+  if (status == Status::ok) status = hasher().digest(event, parts, &hash);
   if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "event");
   bool same = status == Status::ok && event.event_hash.size == hash.size() &&
               memcmp(event.event_hash.data, hash.data(), hash.size()) == 0;
@@ -156,8 +156,15 @@ PGDLLEXPORT Datum spine_chain_event(PG_FUNCTION_ARGS) {
     int i = table->attnum[c] - 1;
     values.value[c] = all[i];
     values.null[c] = nulls[i];
-    complete &= !nulls[i];
   }
+  constexpr uint32_t always = given_columns & ~(bit(Column::payload_salt) | bit(Column::payload_hash) | bit(Column::personal_salt) | bit(Column::personal_hash));
+  // Each part is there with its salt, or gone with its hash; the personal one may never have been.
+  auto is_whole = [&](Column part, Column salt, Column hash) { return values.has(part) ? values.has(salt) : values.has(hash); };
+  for (int c = 0; c < column_count; c++)
+    if (always & (uint32_t{1} << c)) complete &= !values.null[c];
+  complete &= is_whole(Column::payload, Column::payload_salt, Column::payload_hash);
+  if (values.has(Column::personal) || values.has(Column::personal_salt))
+    complete &= is_whole(Column::personal, Column::personal_salt, Column::personal_hash);
   if (complete) {
     restore(relation, values);
     note_chained_event();
@@ -166,10 +173,9 @@ PGDLLEXPORT Datum spine_chain_event(PG_FUNCTION_ARGS) {
   }
   resolve_organization(&values);
   chain_pending_of(uuid_of(values.get(Column::organization_id)));  // what was emitted before comes before
-  std::string_view payload;
-  check_event(table, &values, nullptr, &payload);
+  check_event(table, &values, nullptr);
   stamp_event(&values);
-  chain_event(relation, table, &values, payload);
+  chain_event(relation, table, &values);
   remember_head(table, values, false);
   for (int c = 0; c < column_count; c++) {
     int i = table->attnum[c] - 1;

@@ -55,7 +55,7 @@ void require_context(const char *setting, uint64 number) {
 
 extern "C" {
 
-// All three, whatever is given: behind a pooler the session's own are another client's.
+// All four, whatever is given: behind a pooler the session's own are another client's.
 PG_FUNCTION_INFO_V1(spine_set_context);
 PGDLLEXPORT Datum spine_set_context(PG_FUNCTION_ARGS) {
   if (is_called_by_client() && !IsInTransactionBlock(true))
@@ -73,6 +73,7 @@ PGDLLEXPORT Datum spine_set_context(PG_FUNCTION_ARGS) {
   set_for_transaction("people_os_spine.organization_id", uuid_argument(fcinfo, 0));
   set_for_transaction("people_os_spine.actor_id", uuid_argument(fcinfo, 1));
   set_for_transaction("people_os_spine.actor_type", actor_type == nullptr ? "?" : actor_type);
+  set_for_transaction("people_os_spine.correlation_id", uuid_argument(fcinfo, 3));
   PG_RETURN_VOID();
 }
 

@@ -17,6 +17,7 @@ extern "C" {
 #include <storage/lmgr.h>
 #include <utils/jsonb.h>
 #include <utils/memutils.h>
+#include <utils/timestamp.h>
 }
 
 namespace spine {
@@ -26,7 +27,8 @@ namespace {
 // The arguments of spine.emit_event, in their order.
 constexpr Column arguments[] = {Column::event_type,      Column::entity_type, Column::entity_id, Column::action,
                                 Column::actor_id,        Column::payload,     Column::organization_id,
-                                Column::actor_type,      Column::severity,    Column::environment};
+                                Column::actor_type,      Column::severity,    Column::environment, Column::personal,
+                                Column::occurred_at,     Column::correlation_id, Column::causation_id};
 
 [[noreturn]] void bad_batch(const char *message, const char *hint) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_BATCH), errmsg("%s", message), errhint("%s", hint)));
@@ -52,22 +54,29 @@ void set_from_json(const EventTable *table, std::string_view key, const JsonbVal
   if (!known)
     bad_batch(psprintf("unknown key \"%s\"", clipped(key)),
               "The keys are the names of spine.emit_event's arguments: event_type, entity_type, entity_id, action, "
-              "actor_id, payload, organization_id, actor_type, severity, environment.");
+              "actor_id, payload, organization_id, actor_type, severity, environment, personal, occurred_at, correlation_id, "
+              "causation_id.");
   if (value.type == jbvNull) return;
-  if (column == Column::payload) {
-    if (value.type != jbvBinary) report(Status::not_an_object, "payload");
+  if (column == Column::payload || column == Column::personal) {
+    if (value.type != jbvBinary) report(Status::not_an_object, column_names[static_cast<int>(column)]);
     values->set(column, PointerGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(&value))));
     return;
   }
   if (value.type != jbvString)
     bad_batch(psprintf("the value of key \"%s\" is no string", clipped(key)),
-              "Every value but payload is a JSON string, or null where it is left out.");
+              "Every value but payload and personal is a JSON string, or null where it is left out.");
   std::string_view text(value.val.string.val, static_cast<size_t>(value.val.string.len));
   switch (column) {
     case Column::entity_id:
     case Column::actor_id:
     case Column::organization_id:
+    case Column::correlation_id:
+    case Column::causation_id:
       values->set(column, uuid_datum(parse_uuid_or_error(key, text)));
+      break;
+    case Column::occurred_at:
+      values->set(column, DirectFunctionCall3(timestamptz_in, CStringGetDatum(pnstrdup(text.data(), text.size())),
+                                              ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
       break;
     case Column::actor_type:
       values->set(column, ObjectIdGetDatum(enum_value(table->enum_type[0], text)));
@@ -136,8 +145,7 @@ void emit_at_commit(EventValues *events, int count, int *position, Place place) 
   Relation relation = table_open(events_relid(), AccessShareLock);
   for (*position = 0; *position < count; ++*position) {
     CHECK_FOR_INTERRUPTS();
-    std::string_view payload;
-    check_event(event_table(relation), &events[*position], nullptr, &payload);
+    check_event(event_table(relation), &events[*position], nullptr);
     stamp_event(&events[*position]);
     add_pending(events[*position], place);
   }

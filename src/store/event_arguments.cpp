@@ -25,6 +25,9 @@ namespace spine {
 
 namespace {
 
+// What the hashed form of a timestamp can write: years 1 to 9999.
+constexpr TimestampTz first_moment = INT64CONST(-63082281600000000), end_of_moments = INT64CONST(252455616000000000);
+
 std::string_view text_of(const EventValues &values, Column column) {
   return text_view(PG_DETOAST_DATUM_PACKED(values.get(column)));
 }
@@ -92,27 +95,41 @@ void resolve_environment(const EventTable *table, EventValues *values) {
                     errhint("Leave environment out, or connect to the database of that environment.")));
 }
 
-void resolve_payload(EventValues *values, std::string_view *canonical) {
-  static struct {
-    int32 header;
-    uint32 container;
-  } empty_object;
-  SET_VARSIZE(&empty_object, sizeof empty_object);
-  empty_object.container = JB_FOBJECT;
+// Asking for randomness costs more than what it is for: it is taken for many at once.
+template <size_t size>
+const uint8_t *random_bytes() {
+  static uint8_t random[512];
+  static size_t left = 0;
+  if (left < size) {
+    if (!pg_strong_random(random, sizeof random))
+      ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bits for an event"),
+                      errhint("The operating system's source of randomness failed; retry.")));
+    left = sizeof random;
+  }
+  left -= size;
+  return random + left;
+}
 
-  if (!values->has(Column::payload)) values->set(Column::payload, PointerGetDatum(&empty_object));
-  Datum datum = values->get(Column::payload);
+// Checks a part, gives it a salt and hashes both. Returns its canonical form, until the Hasher's next.
+std::string_view resolve_part(EventValues *values, Column column, Column salt_column, const char *which, Hash *hash) {
+  Datum datum = values->get(column);
   // A stored value is never more than eight times its canonical form, so this one need not even be fetched.
   size_t limit = static_cast<size_t>(settings.max_payload_size);
-  if (toast_raw_datum_size(datum) > 8 * limit + 64) report(Status::too_large, named(*values, "the payload of "));
-  varlena *payload = PG_DETOAST_DATUM_PACKED(datum);
-  values->set(Column::payload, PointerGetDatum(payload));
-  Bytes stored = bytes_view(payload);
+  if (toast_raw_datum_size(datum) > 8 * limit + 64) report(Status::too_large, named(*values, which));
+  varlena *part = PG_DETOAST_DATUM_PACKED(datum);
+  values->set(column, PointerGetDatum(part));
+  Bytes stored = bytes_view(part);
   uint32 header = 0;
   if (stored.size >= sizeof header) memcpy(&header, stored.data, sizeof header);
-  if (!(header & JB_FOBJECT)) report(Status::not_an_object, named(*values, "the payload of "));
-  Status status = hasher().canonical_json(stored, {limit, max_payload_depth, true}, canonical);
-  if (status != Status::ok) report(status, named(*values, "the payload of "), *canonical);
+  if (!(header & JB_FOBJECT)) report(Status::not_an_object, named(*values, which));
+  std::string_view canonical;
+  Status status = hasher().canonical_json(stored, {limit, max_payload_depth, true}, &canonical);
+  if (status != Status::ok) report(status, named(*values, which), canonical);
+  Bytes salt{random_bytes<16>(), 16};
+  status = hasher().part_hash(salt, canonical, hash);
+  if (status != Status::ok) report(status, named(*values, which));
+  values->set(salt_column, bytea_datum(salt));
+  return canonical;
 }
 
 // So that what capture says of a row can be told from what somebody emits. The text is looked at first: it is at hand.
@@ -127,6 +144,30 @@ void refuse_capture_member(const EventValues &values, std::string_view canonical
                   errhint("It marks the events that captured tables emit: give the member another name.")));
 }
 
+void resolve_parts(EventValues *values, bool may_be_marked) {
+  static struct {
+    int32 header;
+    uint32 container;
+  } empty_object;
+  SET_VARSIZE(&empty_object, sizeof empty_object);
+  empty_object.container = JB_FOBJECT;
+
+  if (!values->has(Column::payload)) values->set(Column::payload, PointerGetDatum(&empty_object));
+  std::string_view canonical = resolve_part(values, Column::payload, Column::payload_salt, "the payload of ", &values->payload_hash);
+  if (!may_be_marked) refuse_capture_member(*values, canonical);
+  if (values->has(Column::personal))
+    (void)resolve_part(values, Column::personal, Column::personal_salt, "the personal part of ", &values->personal_hash);
+}
+
+void resolve_moment(const EventValues &values) {
+  if (!values.has(Column::occurred_at)) return;
+  TimestampTz moment = DatumGetTimestampTz(values.get(Column::occurred_at));
+  if (moment >= first_moment && moment < end_of_moments) return;
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_OCCURRED_AT),
+                  errmsg("occurred_at of %s is %s", named(values, ""), timestamptz_to_str(moment)),
+                  errhint("Pass a moment of the years 1 to 9999, or leave it out.")));
+}
+
 Datum session_user_name() {
   const char *name = GetUserNameFromId(GetSessionUserId(), false);
   if (!pg_verify_mbstr(PG_UTF8, name, static_cast<int>(strlen(name)), true))
@@ -136,19 +177,7 @@ Datum session_user_name() {
   return text_datum(name);
 }
 
-// Asking for randomness costs more than the rest of an id: take it for many at once.
-Uuid new_event_id() {
-  static uint8_t random[512];
-  static size_t left = 0;
-  if (left < 8) {
-    if (!pg_strong_random(random, sizeof random))
-      ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bits for an event's id"),
-                      errhint("The operating system's source of randomness failed; retry.")));
-    left = sizeof random;
-  }
-  left -= 8;
-  return make_uuid_v7(static_cast<uint64_t>(unix_time(GetCurrentTimestamp())), random + left);
-}
+Uuid new_event_id() { return make_uuid_v7(static_cast<uint64_t>(unix_time(GetCurrentTimestamp())), random_bytes<8>()); }
 
 }  // namespace
 
@@ -184,7 +213,7 @@ void resolve_organization(EventValues *values) {
   values->set(Column::organization_id, uuid_datum(settings.organization_id));
 }
 
-void check_event(const EventTable *table, EventValues *values, const EventValues *emitted, std::string_view *payload) {
+void check_event(const EventTable *table, EventValues *values, const EventValues *emitted) {
   refuse_given_columns(*values);
   std::string_view name = resolve_name(values);
   if (settings.require_registered_types && (emitted == nullptr || name != text_of(*emitted, Column::event_type)))
@@ -203,22 +232,18 @@ void check_event(const EventTable *table, EventValues *values, const EventValues
     Oid severity = registered_severity(name);
     values->set(Column::severity, ObjectIdGetDatum(OidIsValid(severity) ? severity : enum_value(table->enum_type[2], "low")));
   }
-  resolve_payload(values, payload);
-  if (emitted == nullptr && !values->is_captured) refuse_capture_member(*values, *payload);
+  if (!values->has(Column::correlation_id) && settings.has_correlation_id) {
+    require_context("people_os_spine.correlation_id", settings.correlation_id_number);
+    values->set(Column::correlation_id, uuid_datum(settings.correlation_id));
+  }
+  resolve_moment(*values);
+  resolve_parts(values, emitted != nullptr || values->is_captured);
 }
 
 void stamp_event(EventValues *values) {
   values->set(Column::recorded_by, session_user_name());
   values->set(Column::id, uuid_datum(new_event_id()));
   values->set(Column::transaction_id, FullTransactionIdGetDatum(GetTopFullTransactionId()));
-}
-
-std::string_view checked_payload(const EventValues &values) {
-  Bytes stored = bytes_view(PG_DETOAST_DATUM_PACKED(values.get(Column::payload)));
-  std::string_view canonical;
-  Status status = hasher().canonical_json(stored, {MaxAllocHugeSize, SIZE_MAX, false}, &canonical);
-  if (status != Status::ok) report(status, named(values, "the payload of "), canonical);
-  return canonical;
 }
 
 }  // namespace spine

@@ -142,7 +142,7 @@ TupleTableSlot *EventScan::whole() {
   if (!event_of_tuple(table->relation, event_table(table->relation), table->tuple->t_data, table->tuple->t_len, all_columns | whole_row,
                       &table->event, &table->why))
     report_damaged(table->event, table->why);
-  (void)payload_or_error(table->event);
+  require_readable_parts(table->event);
   MemoryContextSwitchTo(before);
   return table->slot;
 }

@@ -43,7 +43,8 @@ CachedLabel *recent_labels[16];  // by value too: what a hash table would find a
 // The type of each column; for the enums, its name in schema spine.
 constexpr Oid column_types[column_count] = {
     UUIDOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, UUIDOID, InvalidOid, UUIDOID,
-    InvalidOid, TIMESTAMPTZOID, InvalidOid, JSONBOID, INT8OID, XID8OID, TEXTOID, BYTEAOID, BYTEAOID};
+    InvalidOid, TIMESTAMPTZOID, InvalidOid, JSONBOID, INT8OID, XID8OID, TEXTOID, BYTEAOID, BYTEAOID,
+    BYTEAOID, BYTEAOID, JSONBOID, BYTEAOID, BYTEAOID, TIMESTAMPTZOID, UUIDOID, UUIDOID};
 
 int enum_index(Column column) {
   switch (column) {
@@ -83,7 +84,7 @@ void check_column(Relation relation, const EventTable *table, int c, Form_pg_att
     bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
 }
 
-// A B-tree on that column and the sequence, both ascending, of all rows.
+// A B-tree that begins with that column and the sequence, both ascending, of all rows.
 Oid find_index(Relation relation, const EventTable *table, Column first, bool must_be_unique) {
   Oid found = InvalidOid;
   List *indexes = RelationGetIndexList(relation);
@@ -92,7 +93,7 @@ Oid find_index(Relation relation, const EventTable *table, Column first, bool mu
     Oid oid = lfirst_oid(cell);
     Relation index = index_open(oid, AccessShareLock);
     Form_pg_index form = index->rd_index;
-    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts == 2 &&
+    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts >= 2 &&
         index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == table->attnum[static_cast<int>(first)] &&
         form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[0] == 0 &&
         index->rd_indoption[1] == 0 && RelationGetIndexPredicate(index) == NIL)
@@ -223,6 +224,7 @@ void event_of_values(const EventValues &values, Event *event) {
                           errhint("The labels are those that psql lists with \\dT+ spine.*.")));
         continue;
       case Column::timestamp:
+      case Column::occurred_at:
       case Column::sequence:
       case Column::transaction_id:
         number = DatumGetInt64(datum);
@@ -232,6 +234,8 @@ void event_of_values(const EventValues &values, Event *event) {
       case Column::entity_id:
       case Column::actor_id:
       case Column::organization_id:
+      case Column::correlation_id:
+      case Column::causation_id:
         p = DatumGetUUIDP(datum);
         break;
       default:
@@ -269,13 +273,22 @@ void require_columns(const Event &event, uint32 columns) {
     if (columns & ~event.present & (uint32_t{1} << c)) report_damaged(event, psprintf("its %s is null", column_names[c]));
 }
 
-std::string_view payload_or_error(const Event &event) {
-  std::string_view json;
-  if (!event.has(Column::payload)) return json;
-  Status status = hasher().canonical_json(event.payload, {MaxAllocHugeSize, SIZE_MAX, false}, &json);
-  if (status == Status::out_of_memory) report(status, "payload");
-  if (status != Status::ok) report_damaged(event, damaged_payload);
-  return json;
+void require_readable_parts(const Event &event) {
+  for (auto [column, stored] : {std::make_pair(Column::payload, event.payload), std::make_pair(Column::personal, event.personal)}) {
+    if (!event.has(column)) continue;
+    std::string_view json;
+    Status status = hasher().canonical_json(stored, {SIZE_MAX, SIZE_MAX, false}, &json);
+    if (status == Status::out_of_memory) report(status, "a part of an event");
+    if (status != Status::ok) report_damaged(event, damaged_part);
+  }
+}
+
+PartHashes part_hashes(const Event &event) {
+  PartHashes parts;
+  Status status = hasher().hash_parts(event, &parts);
+  if (status == Status::malformed) report_damaged(event, damaged_part);
+  if (status != Status::ok) report(status, "an event");
+  return parts;
 }
 
 bool event_of_tuple(Relation relation, const EventTable *table, HeapTupleHeader data, size_t size, uint32 wanted,

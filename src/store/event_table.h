@@ -19,7 +19,7 @@ struct EventTable {
   bool valid;
   uint64 version;            // differs after each change of the relation, or of any function
   Oid root;                  // the top of its partition tree: what a chain and its lock belong to
-  Oid sequence_index;        // unique (organization_id, sequence), or InvalidOid
+  Oid sequence_index;        // unique (organization_id, sequence, …), or InvalidOid
   Oid entity_index;          // (entity_id, sequence), or InvalidOid
   AttrNumber attnum[column_count];
   Oid enum_type[3];          // of actor_type, environment, severity
@@ -50,6 +50,10 @@ struct EventValues {
     for (bool &is_null : null) is_null = true;
     is_captured = false;
   }
+  // The hashes of the parts of an event that was checked, so that it is chained without reading them again.
+  Hash payload_hash;
+  Hash personal_hash;
+
   bool has(Column column) const { return !null[static_cast<int>(column)]; }
   Datum get(Column column) const { return value[static_cast<int>(column)]; }
   void set(Column column, Datum datum) {
@@ -70,10 +74,13 @@ void event_of_row(HeapTupleHeader row, Event *event);
 // Raises SP045 where one of these columns (bits) is NULL.
 void require_columns(const Event &event, uint32 columns);
 
-// The canonical form of the payload, empty where it is NULL, until the Hasher's next. Raises SP045: what passes, the
-// server can read.
-std::string_view payload_or_error(const Event &event);
-inline constexpr char damaged_payload[] = "payload is damaged: it is no stored JSON";
+// Raises SP045 where a part is no stored JSON: what passes, the server can read.
+void require_readable_parts(const Event &event);
+
+// The hashes of the parts, as Hasher::hash_parts gives them. Raises SP045.
+PartHashes part_hashes(const Event &event);
+
+inline constexpr char damaged_part[] = "a part is damaged: it is no stored JSON";
 
 // The block that the row lies in was read into memory whole; the row's length comes from the page itself.
 bool lies_in_its_page(const TupleTableSlot *slot, HeapTuple tuple);

@@ -23,10 +23,6 @@ std::string_view canonical(Bytes stored, const char *what) {
   return json;
 }
 
-std::string_view payload_of(const Event &event) {
-  return event.has(Column::payload) ? canonical(event.payload, "payload") : std::string_view();
-}
-
 }  // namespace
 
 extern "C" {
@@ -41,7 +37,7 @@ PGDLLEXPORT Datum spine_canonical_event(PG_FUNCTION_ARGS) {
   Event event;
   event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &event);
   std::string_view document;
-  Status status = hasher().document(event, payload_of(event), &document);
+  Status status = hasher().document(event, part_hashes(event), &document);
   if (status != Status::ok) report(status, "event");
   if (document.size() > MaxAllocSize - VARHDRSZ - 1)
     ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the canonical form of the event exceeds 1 GB"),
@@ -54,7 +50,7 @@ PGDLLEXPORT Datum spine_event_digest(PG_FUNCTION_ARGS) {
   Event event;
   event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &event);
   Hash hash;
-  Status status = hasher().digest(event, payload_of(event), &hash);
+  Status status = hasher().digest(event, part_hashes(event), &hash);
   if (status != Status::ok) report(status, "event");
   return bytea_datum({hash.data(), hash.size()});
 }

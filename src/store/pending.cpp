@@ -136,6 +136,9 @@ bool is_varlena(Column column) {
     case Column::action:
     case Column::recorded_by:
     case Column::payload:
+    case Column::payload_salt:
+    case Column::personal:
+    case Column::personal_salt:
       return true;
     default:
       return false;
@@ -144,7 +147,7 @@ bool is_varlena(Column column) {
 
 bool is_uuid(Column column) {
   return column == Column::id || column == Column::entity_id || column == Column::actor_id ||
-         column == Column::organization_id;
+         column == Column::organization_id || column == Column::correlation_id || column == Column::causation_id;
 }
 
 Pending *copy(const EventValues &values) {

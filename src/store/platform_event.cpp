@@ -49,8 +49,7 @@ void check_platform_event(std::string_view event_type, std::string_view entity_k
   OwnersRights owner;
   owner.begin();
   Relation relation = table_open(events_relid(), AccessShareLock);
-  std::string_view payload;
-  check_event(event_table(relation), &event, nullptr, &payload);
+  check_event(event_table(relation), &event, nullptr);
   table_close(relation, AccessShareLock);
   owner.end();
 }

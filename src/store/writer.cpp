@@ -202,18 +202,15 @@ void Writer::store(EventValues *values) {
   }
 
   const EventTable *table = event_table(relation_);
-  std::string_view payload;
-  if (values->has(Column::id)) {
-    payload = checked_payload(*values);
-  } else {
+  if (!values->has(Column::id)) {
     // What a trigger left as it was emitted was checked then, and rights are those of then.
-    check_event(table, values, was_stamped ? &stamped : nullptr, &payload);
+    check_event(table, values, was_stamped ? &stamped : nullptr);
     if (was_stamped)
-      for (Column stamp : stamps) values->set(stamp, stamped.get(stamp));
+      for (Column stamp : {Column::id, Column::recorded_by, Column::transaction_id}) values->set(stamp, stamped.get(stamp));
     else
       stamp_event(values);
   }
-  chain_event(relation_, table, values, payload);
+  chain_event(relation_, table, values);
   to_slot(table, *values, slot_);
   if (TTS_EMPTY(slot_)) ExecStoreVirtualTuple(slot_);
   slot_->tts_tableOid = RelationGetRelid(relation_);

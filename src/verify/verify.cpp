@@ -167,23 +167,21 @@ void put_segment(Verification *v, const Segment &segment) {
 }
 
 void check_content(Verification *v, const Event &event) {
-  std::string_view payload;
+  PartHashes parts;
   Hash hash;
-  Status status = Status::ok;
-  if (event.has(Column::payload))
-    status = hasher().canonical_json(event.payload, {MaxAllocHugeSize, SIZE_MAX, false}, &payload);
-  if (status == Status::ok) status = hasher().digest(event, payload, &hash);
+  Status status = hasher().hash_parts(event, &parts);
+  if (status == Status::ok) status = hasher().digest(event, parts, &hash);
   if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "an event");
   if (status != Status::ok)
     put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash,
-                      damaged_payload);
+                      damaged_part);
   else if (event.event_hash.size != hash.size() || memcmp(event.event_hash.data, hash.data(), hash.size()) != 0)
     put_content_fault(v, FaultKind::content_altered, event, {hash.data(), hash.size()}, event.event_hash,
                       "the content does not give event_hash");
-  EventName parts{event.domain, event.entity_type, event.action};
+  EventName name{event.domain, event.entity_type, event.action};
   constexpr uint32_t names =
       bit(Column::event_type) | bit(Column::domain) | bit(Column::entity_type) | bit(Column::action);
-  if ((event.present & names) != names || !parts_join_to(parts, event.event_type))
+  if ((event.present & names) != names || !parts_join_to(name, event.event_type))
     put_content_fault(v, FaultKind::malformed, event, {}, {}, "domain, entity_type and action do not join to event_type");
 }
 

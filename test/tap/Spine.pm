@@ -280,19 +280,20 @@ sub is_allowed
 }
 
 my @columns = qw(id event_type domain entity_type entity_id action actor_id actor_type organization_id environment
-  timestamp severity payload sequence transaction_id recorded_by previous_hash event_hash);
+  timestamp severity payload sequence transaction_id recorded_by previous_hash event_hash payload_salt payload_hash
+  personal personal_salt personal_hash occurred_at correlation_id causation_id);
 
 # SHA-256 of the document of a row as rows_of gives it, in hex.
 sub digest_of
 {
-	my ($row) = @_;
-	my @members;
-	foreach my $c (sort grep { $_ ne 'event_hash' } @columns)
+	my %row = %{ $_[0] };
+	foreach my $part (qw(payload personal))
 	{
-		next unless defined $row->{$c};
-		my $bare = $c eq 'sequence' || $c eq 'payload';
-		push @members, $bare ? qq("$c":$row->{$c}) : qq("$c":"$row->{$c}");
+		my ($content, $salt) = delete @row{ $part, "${part}_salt" };
+		$row{"${part}_hash"} = sha256_hex(pack('H*', $salt // '') . $content) if defined $content;
 	}
+	delete @row{ 'event_hash', 'ctid' };
+	my @members = map { $_ eq 'sequence' ? qq("$_":$row{$_}) : qq("$_":"$row{$_}") } grep { defined $row{$_} } sort keys %row;
 	return sha256_hex('{' . join(',', @members) . '}');
 }
 
@@ -306,7 +307,9 @@ sub rows_of
 	my $rc = $node->psql($db // 'postgres', <<SQL, stdout => \$out, stderr => \$err, extra_params => [ '-F', "\x1f", '-P', 'null=\\N' ]);
 SELECT id, event_type, domain, entity_type, entity_id, action, actor_id, actor_type, organization_id, environment,
        to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), severity, spine.canonical_json(payload),
-       sequence, transaction_id, recorded_by, encode(previous_hash, 'hex'), encode(event_hash, 'hex'), ctid
+       sequence, transaction_id, recorded_by, encode(previous_hash, 'hex'), encode(event_hash, 'hex'), encode(payload_salt, 'hex'),
+       encode(payload_hash, 'hex'), spine.canonical_json(personal), encode(personal_salt, 'hex'), encode(personal_hash, 'hex'),
+       to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), correlation_id, causation_id, ctid
   FROM spine.events WHERE $where
 SQL
 	die "reading the events: $err" unless $rc == 0;

@@ -103,7 +103,7 @@ foreach my $settings (@settings)
 	fills('out of line', $toast, 'emit_event', $settings, 20000);
 	fills('the index out of line', $toast_index, 'emit_events', $settings, 10000);
 	fills("the index $_", "spine.$_", 'emit_events', $settings, 32)
-	  foreach 'events_pkey', 'events_organization_id_sequence_key', 'events_entity_id_sequence_idx';
+	  foreach 'events_pkey', 'events_id_idx', 'events_entity_id_sequence_idx';
 }
 is(all_is_right('growing'), 0, 'and nothing else is');
 alive($node, $postmaster, 'the server went on');

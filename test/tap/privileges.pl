@@ -11,12 +11,11 @@ my $node = spine_node('privileges');
 my $o    = org(1);
 my $arguments = "'a.b.c', entity_id => '$o', actor_id => '$o', organization_id => '$o'";
 my $emit = "SELECT spine.emit_event($arguments)";
-my $all  = 'text, text, uuid, text, uuid, jsonb, uuid, spine.actor_type, spine.severity, spine.environment';
 $node->safe_psql('postgres', <<SQL);
 CREATE ROLE nobody LOGIN; CREATE ROLE app LOGIN; CREATE ROLE app2 LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE direct LOGIN; CREATE ROLE auditor LOGIN; CREATE ROLE unbound LOGIN;
 GRANT USAGE ON SCHEMA spine TO app, app2, direct;
 SET people_os_spine.environment = 'test';
-GRANT EXECUTE ON FUNCTION spine.emit_event($all) TO app, app2, unbound;
+GRANT EXECUTE ON FUNCTION spine.emit_event TO app, app2, unbound;
 GRANT USAGE ON SCHEMA spine TO unbound;
 INSERT INTO spine.role_bindings VALUES ('app', 'emit', '$o'), ('app2', 'emit', '$o'), ('direct', 'emit', '$o');
 GRANT pg_write_all_data, pg_read_all_data TO writer;
@@ -56,7 +55,7 @@ my %denied = (
 	'create there'      => 'CREATE TABLE spine.t ()',
 	'attach the chain'  => 'CREATE TEMP TABLE t (LIKE pg_class); CREATE TRIGGER z BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION spine.chain_event()',
 	'attach the guard'  => 'CREATE TEMP TABLE t (LIKE pg_class); CREATE TRIGGER z BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION spine.refuse_change()',
-	'refer to it'       => 'CREATE TABLE t (id uuid REFERENCES spine.events)',
+	'refer to it'       => 'CREATE TABLE t (o uuid, s bigint, t timestamptz, FOREIGN KEY (o, s, t) REFERENCES spine.events)',
 	'disable triggers'  => 'ALTER TABLE spine.events DISABLE TRIGGER ALL',
 	'give itself rights' => "INSERT INTO spine.role_bindings VALUES ('app', 'read', NULL)",
 	'read the bindings' => 'SELECT * FROM spine.role_bindings',
@@ -125,10 +124,11 @@ my %given = (
 	event_hash     => q(sha256('x')));
 is_refused($node, 'postgres', sprintf($insert, ", \"$_\"", ", $given{$_}"), 'SP012', "INSERT does not set $_", role => 'direct', hint => 'Leave it out') foreach sort keys %given;
 is_refused($node, 'postgres', sprintf($insert, ", \"$_\"", ", $given{$_}"), 'SP012', "nor does a superuser set $_ alone") foreach sort keys %given;
-my $complete = "INSERT INTO spine.events SELECT gen_random_uuid(), 'a.b.c', 'a', 'b', '$o', 'c', '$o', 'human', '$o', 'test', now(), 'low', '{}', %d, '7', 'app', sha256('x'), sha256('y')";
+my $first = $node->safe_psql('postgres', qq(SELECT "timestamp" FROM spine.events WHERE organization_id = '$o' AND sequence = 1));
+my $complete = qq(INSERT INTO spine.events SELECT gen_random_uuid(), 'a.b.c', 'a', 'b', '$o', 'c', '$o', 'human', '$o', 'test', '$first', 'low', '{}', %d, '7', 'app', sha256('x'), sha256('y'), decode(repeat('00', 16), 'hex'));
 $node->safe_psql('postgres', 'GRANT USAGE ON TYPE spine.actor_type, spine.environment, spine.severity TO direct, writer');
 is_refused($node, 'postgres', sprintf($complete, 999), 'SP012', "$_ stores no complete row", role => $_) foreach qw(direct writer);
-is_refused($node, 'postgres', sprintf($complete, 1), '23505', 'a superuser stores no fork');
+is_refused($node, 'postgres', sprintf($complete, 1), '23505', 'a superuser stores no fork of the same moment');
 is($node->safe_psql('postgres', "SELECT count(*) FROM spine.events WHERE sequence = 999 OR recorded_by = 'postgres' AND action = 'direct'"), 0, 'nothing of that was stored');
 
 # Immutable for everyone, and where no row matches
@@ -146,7 +146,7 @@ my %changes = (
 	'UPDATE in a query'              => q(WITH u AS (UPDATE spine.events SET payload = '{}' RETURNING 1) SELECT count(*) FROM u),
 	'SELECT FOR UPDATE then UPDATE'  => q(BEGIN; SELECT 1 FROM spine.events FOR UPDATE; UPDATE spine.events SET payload = '{}' WHERE sequence = 1),
 	'WHERE CURRENT OF'               => q(BEGIN; DECLARE c CURSOR FOR SELECT * FROM spine.events FOR UPDATE; FETCH c; DELETE FROM spine.events WHERE CURRENT OF c));
-my $upsert = qq(INSERT INTO spine.events AS e (event_type, entity_id, actor_id, organization_id) VALUES ('a.b.c', '$o', '$o', '$o') ON CONFLICT (id) DO UPDATE SET payload = '{}');
+my $upsert = qq(INSERT INTO spine.events AS e (event_type, entity_id, actor_id, organization_id) VALUES ('a.b.c', '$o', '$o', '$o') ON CONFLICT (organization_id, sequence, "timestamp") DO UPDATE SET payload = '{}');
 my $state = $node->safe_psql('postgres', 'SELECT md5(string_agg(e::text, $$,$$ ORDER BY sequence)) FROM spine.events e');
 foreach my $role ('writer', undef)
 {

@@ -185,7 +185,7 @@ $healthy = chains();
 
 # Where the index is gone too, nothing can be chained, not even the record of what the guard would let through. Then it
 # is the database that is made anew: all but the events from its dump, and these from what is good.
-tamper($node, 'postgres', "ALTER TABLE spine.events DROP CONSTRAINT events_organization_id_sequence_key;
+tamper($node, 'postgres', "ALTER TABLE spine.events DROP CONSTRAINT events_pkey;
 	INSERT INTO spine.events SELECT (jsonb_populate_record(e, jsonb_build_object('id', gen_random_uuid()))).* FROM spine.events e WHERE organization_id = '$orgs[0]' AND sequence = 3");
 like(faults(), qr/\bevent_duplicated 3\b/, 'event_duplicated is found');
 is_refused($node, 'postgres', UNGUARD . 'DROP EXTENSION people_os_spine CASCADE', 'SP018', 'the extension cannot be dropped');

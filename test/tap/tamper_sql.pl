@@ -11,7 +11,7 @@ use Spine;
 my $node = spine_node('tamper_sql');
 my $off  = GUARDS_OFF . <<'SQL';
 ALTER TABLE spine.events DISABLE TRIGGER ALL;
-ALTER TABLE spine.events DROP CONSTRAINT events_pkey, DROP CONSTRAINT events_organization_id_sequence_key,
+ALTER TABLE spine.events DROP CONSTRAINT events_pkey, DROP CONSTRAINT events_payload_check, DROP CONSTRAINT events_personal_check, DROP CONSTRAINT events_occurred_at_check,
   DROP CONSTRAINT events_event_type_check, DROP CONSTRAINT events_timestamp_check, DROP CONSTRAINT events_sequence_check,
   DROP CONSTRAINT events_previous_hash_check, DROP CONSTRAINT events_event_hash_check;
 SQL
@@ -45,6 +45,13 @@ my @changes = (
 	[ 'payload',        q('[]') ],
 	[ 'payload',        q('{"n": 4, "m": null}') ],
 	[ 'payload',        q('"text"') ],
+	[ 'payload_salt',   q('\x00') ],
+	[ 'payload_salt',   q(sha256('x')) ],
+	[ 'personal',       q('{"n": 4}') ],
+	[ 'personal_hash',  q(sha256('x')) ],
+	[ 'occurred_at',    q("timestamp") ],
+	[ 'correlation_id', q(id) ],
+	[ 'causation_id',   q(id) ],
 	[ 'transaction_id', q('7') ],
 	[ 'recorded_by',    q('nobody') ],
 	[ 'previous_hash',  q(sha256('x')), '4 link_broken' ],
@@ -62,6 +69,7 @@ my @nulls = (
 	[ 'timestamp',       '4 content_altered', '4 event_missing' ],
 	[ 'severity',        '4 content_altered' ],
 	[ 'payload',         '4 content_altered' ],
+	[ 'payload_salt',    '4 content_altered' ],
 	[ 'transaction_id',  '4 content_altered' ],
 	[ 'recorded_by',     '4 content_altered' ],
 	[ 'previous_hash',   '4 content_altered', '4 event_missing' ],

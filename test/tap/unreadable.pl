@@ -32,7 +32,7 @@ my %block = map { /^(.*)\|\((\d+),/ ? ($1 => $2) : () } split /\n/, $node->safe_
 my %path = map { split /\|/ } split /\n/, $node->safe_psql('postgres', q{
   SELECT 'table', pg_relation_filepath('spine.events')
   UNION ALL SELECT 'toast', pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 'spine.events'::regclass
-  UNION ALL SELECT 'index', pg_relation_filepath('spine.events_organization_id_sequence_key')
+  UNION ALL SELECT 'index', pg_relation_filepath('spine.events_pkey')
   UNION ALL SELECT 'toast index', pg_relation_filepath(indexrelid) FROM pg_index, pg_class c WHERE c.oid = 'spine.events'::regclass AND indrelid = c.reltoastrelid});
 my $toast = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events'::regclass");
 my %chunk_block = map { split /\|/ } split /\n/, $node->safe_psql('postgres', "SELECT (row_number() OVER (ORDER BY chunk_id))::int + 30, min(split_part(ltrim(ctid::text, '('), ',', 1)::int) FROM $toast GROUP BY chunk_id");

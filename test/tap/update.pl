@@ -32,7 +32,7 @@ my %differences = (
 	'a comment'      => [ 'COMMENT ON COLUMN spine.events.severity IS NULL', "COMMENT ON COLUMN spine.events.severity IS '%table column spine.events.severity%'" ],
 	'the comment of a constraint' => [ "COMMENT ON CONSTRAINT events_pkey ON spine.events IS 'x'", "COMMENT ON CONSTRAINT events_pkey ON spine.events IS '%table constraint events_pkey on spine.events%'" ],
 	'a further column' => [ 'ALTER TABLE spine.role_bindings ADD COLUMN x int', 'ALTER TABLE spine.role_bindings DROP COLUMN x' ],
-	'a nullable column' => [ 'ALTER TABLE spine.events ALTER payload DROP NOT NULL', 'ALTER TABLE spine.events ALTER payload SET NOT NULL' ],
+	'a nullable column' => [ 'ALTER TABLE spine.events ALTER action DROP NOT NULL', 'ALTER TABLE spine.events ALTER action SET NOT NULL' ],
 	'a column\'s storage' => [ 'ALTER TABLE spine.events ALTER payload SET STORAGE EXTERNAL', 'ALTER TABLE spine.events ALTER payload SET STORAGE EXTENDED' ],
 	'a constraint'   => [ 'ALTER TABLE spine.events DROP CONSTRAINT events_sequence_check', "ALTER TABLE spine.events ADD CONSTRAINT events_sequence_check CHECK (sequence >= 1);
 		COMMENT ON CONSTRAINT events_sequence_check ON spine.events IS '%table constraint events_sequence_check on spine.events%'" ],

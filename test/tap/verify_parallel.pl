@@ -108,10 +108,10 @@ $node->safe_psql('postgres', GUARDS_OFF . <<'SQL');
 ALTER TABLE spine.events DISABLE TRIGGER ALL;
 DROP INDEX spine.events_entity_id_sequence_idx;
 INSERT INTO spine.events (id, event_type, domain, entity_type, entity_id, action, actor_id, actor_type, organization_id, environment,
-                          "timestamp", severity, payload, sequence, transaction_id, recorded_by, previous_hash, event_hash)
+                          "timestamp", severity, payload, sequence, transaction_id, recorded_by, previous_hash, event_hash, payload_salt)
 SELECT gen_random_uuid(), event_type, domain, entity_type, entity_id, action, actor_id, actor_type,
        ('00000000-0000-4000-8000-' || right(organization_id::text, 3)::int + 1000 * copy + 1e11::bigint)::uuid, environment,
-       "timestamp", severity, payload, sequence, transaction_id, recorded_by, previous_hash, event_hash
+       "timestamp", severity, payload, sequence, transaction_id, recorded_by, previous_hash, event_hash, payload_salt
   FROM spine.events, generate_series(1, 9) copy WHERE organization_id <> '00000000-0000-0000-0000-000000000000';
 SQL
 my $large = '10001|1000002|900000|f';

@@ -2,15 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdio>
 
 #include "jsonb_builder.h"
 #include "support.h"
 
+using spine::bit;
 using spine::Column;
 using spine::Event;
 using spine::Hash;
 using spine::Hasher;
+using spine::PartHashes;
 using spine::Status;
 
 namespace {
@@ -32,7 +35,7 @@ class WorkedEvent : public testing::Test {
                                                         {"salary", jsonb::number("120000.50")},
                                                         {"department", jsonb::string("d-7")}}))),
         hasher_(Hasher::create()) {
-    event_.present = spine::all_columns;
+    event_.present = of_the_worked_event;
     event_.id = uuid_of("019bd5a0-1234-7abc-8def-0123456789ab");
     event_.entity_id = uuid_of("00000000-0000-4000-8000-0000000000e1");
     event_.actor_id = uuid_of("00000000-0000-4000-8000-0000000000a1");
@@ -51,23 +54,41 @@ class WorkedEvent : public testing::Test {
     event_.transaction_id = 771;
     event_.previous_hash = {zero_.data(), zero_.size()};
     event_.event_hash = {zero_.data(), zero_.size()};
+    for (size_t i = 0; i < salt_.size(); i++) salt_[i] = static_cast<uint8_t>(i);
+    event_.payload_salt = {salt_.data(), salt_.size()};
+  }
+
+  // What an event may have besides.
+  void add_the_rest() {
+    event_.present |= bit(Column::personal) | bit(Column::personal_salt) | bit(Column::occurred_at) |
+                      bit(Column::correlation_id) | bit(Column::causation_id);
+    event_.personal = personal_.bytes();
+    event_.personal_salt = {salt_.data(), salt_.size()};
+    event_.occurred_at = 1768728600 * second;
+    event_.correlation_id = uuid_of("00000000-0000-4000-8000-0000000000c1");
+    event_.causation_id = uuid_of("00000000-0000-4000-8000-0000000000c2");
   }
 
   std::string document() {
-    std::string_view payload, text;
-    EXPECT_EQ(hasher_->canonical_json(event_.payload, {SIZE_MAX, SIZE_MAX, false}, &payload), Status::ok);
-    EXPECT_EQ(hasher_->document(event_, payload, &text), Status::ok);
+    PartHashes parts;
+    std::string_view text;
+    EXPECT_EQ(hasher_->hash_parts(event_, &parts), Status::ok);
+    EXPECT_EQ(hasher_->document(event_, parts, &text), Status::ok);
     return std::string(text);
   }
   std::string digest() {
-    std::string_view payload;
+    PartHashes parts;
     Hash hash{};
-    EXPECT_EQ(hasher_->canonical_json(event_.payload, {SIZE_MAX, SIZE_MAX, false}, &payload), Status::ok);
-    EXPECT_EQ(hasher_->digest(event_, payload, &hash), Status::ok);
+    EXPECT_EQ(hasher_->hash_parts(event_, &parts), Status::ok);
+    EXPECT_EQ(hasher_->digest(event_, parts, &hash), Status::ok);
     return hex_of(hash);
   }
 
+  static constexpr uint32_t of_the_worked_event = (bit(Column::payload_salt) << 1) - 1;
+
   Copy payload_;
+  Copy personal_{jsonb::Encoder().encode(jsonb::object({{"email", jsonb::string("ada@example.org")}}))};
+  std::array<uint8_t, 16> salt_{};
   Hash zero_{};
   std::unique_ptr<Hasher> hasher_;
   Event event_;
@@ -82,16 +103,17 @@ TEST_F(WorkedEvent, HasTheDocumentOfTheSpecification) {
       "\"domain\":\"hcm\",\"entity_id\":\"00000000-0000-4000-8000-0000000000e1\",\"entity_type\":\"employee\","
       "\"environment\":\"prod\",\"event_type\":\"hcm.employee.created\",\"id\":\"019bd5a0-1234-7abc-8def-0123456789ab\","
       "\"organization_id\":\"00000000-0000-4000-8000-000000000001\","
-      "\"payload\":{\"department\":\"d-7\",\"name\":\"Ada\",\"salary\":120000.5},"
+      "\"payload_hash\":\"c5890cbe98d089891f2bad1da271349831a63864c6dd081638f5db0a75c8de62\","
       "\"previous_hash\":\"0000000000000000000000000000000000000000000000000000000000000000\",\"recorded_by\":\"payroll\","
       "\"sequence\":1,\"severity\":\"low\",\"timestamp\":\"2026-01-19T09:30:00.000000Z\",\"transaction_id\":\"771\"}");
 }
 
 TEST_F(WorkedEvent, HasTheHashOfTheSpecification) {
-  EXPECT_EQ(digest(), "00f502bbb586992be0dc8bc5edb11f3c5cba10fe108bd4a0831a01c21d9a4901");
+  EXPECT_EQ(digest(), "8ba6cfb11b77aadd42fdbe0355774209951c657d7a19c7fbcb6fa7fcc866ea72");
 }
 
 TEST_F(WorkedEvent, EveryColumnButTheHashIsHashed) {
+  add_the_rest();
   std::string healthy = digest();
   Hash ones;
   ones.fill(0xff);
@@ -135,15 +157,77 @@ TEST_F(WorkedEvent, EveryColumnButTheHashIsHashed) {
   differs("recorded_by");
   event_.previous_hash = {ones.data(), ones.size()};
   differs("previous_hash");
+  event_.payload_salt = {ones.data(), 16};
+  differs("payload_salt");
+  event_.personal = {reinterpret_cast<const uint8_t *>(other.data()), other.size()};
+  differs("personal");
+  event_.personal_salt = {ones.data(), 16};
+  differs("personal_salt");
+  event_.occurred_at++;
+  differs("occurred_at");
+  event_.correlation_id[3] ^= 1;
+  differs("correlation_id");
+  event_.causation_id[3] ^= 1;
+  differs("causation_id");
   event_.event_hash = {ones.data(), ones.size()};
   EXPECT_EQ(digest(), healthy);
 }
 
+TEST_F(WorkedEvent, APartThatIsErasedLeavesTheHash) {
+  add_the_rest();
+  std::string healthy = digest();
+  Hash payload, personal;
+  std::string_view canonical;
+  ASSERT_EQ(hasher_->canonical_json(event_.payload, {SIZE_MAX, SIZE_MAX, false}, &canonical), Status::ok);
+  ASSERT_EQ(hasher_->part_hash(event_.payload_salt, canonical, &payload), Status::ok);
+  EXPECT_EQ(hex_of(payload), "c5890cbe98d089891f2bad1da271349831a63864c6dd081638f5db0a75c8de62");
+  ASSERT_EQ(hasher_->canonical_json(event_.personal, {SIZE_MAX, SIZE_MAX, false}, &canonical), Status::ok);
+  ASSERT_EQ(hasher_->part_hash(event_.personal_salt, canonical, &personal), Status::ok);
+  EXPECT_NE(payload, personal);
+
+  event_.present &= ~(bit(Column::personal) | bit(Column::personal_salt));
+  event_.present |= bit(Column::personal_hash);
+  event_.personal_hash = {personal.data(), personal.size()};
+  EXPECT_EQ(digest(), healthy);
+  event_.present &= ~(bit(Column::payload) | bit(Column::payload_salt));
+  event_.present |= bit(Column::payload_hash);
+  event_.payload_hash = {payload.data(), payload.size()};
+  EXPECT_EQ(digest(), healthy);
+
+  personal[0] ^= 1;
+  EXPECT_NE(digest(), healthy);
+  event_.present &= ~bit(Column::personal_hash);
+  EXPECT_NE(digest(), healthy) << "that there was a personal part is hashed too";
+}
+
+TEST_F(WorkedEvent, APartIsHashedWithItsSalt) {
+  std::string healthy = document();
+  salt_[15] ^= 1;
+  EXPECT_NE(document(), healthy);
+  event_.present &= ~bit(Column::payload_salt);
+  EXPECT_NE(document(), healthy);
+}
+
+TEST_F(WorkedEvent, ADamagedPartIsNoJson) {
+  PartHashes parts;
+  static constexpr uint8_t damage[] = {1, 2, 3};
+  event_.payload = {damage, sizeof damage};
+  EXPECT_EQ(hasher_->hash_parts(event_, &parts), Status::malformed);
+}
+
 TEST_F(WorkedEvent, AColumnThatIsNullHasNoMember) {
+  add_the_rest();
+  uint32_t present = event_.present;
   std::string all = document();
   for (int i = 0; i < spine::column_count; i++) {
-    event_.present = spine::all_columns & ~(uint32_t{1} << i);
-    std::string name = std::string("\"") + spine::column_names[i] + "\":";
+    Column column = static_cast<Column>(i);
+    // Without its salt a part is hashed otherwise, and an event that was not erased has no hash in a part's place.
+    if (column == Column::payload_salt || column == Column::personal_salt || column == Column::payload_hash || column == Column::personal_hash)
+      continue;
+    event_.present = present & ~(uint32_t{1} << i);
+    std::string member = spine::column_names[i];
+    if (column == Column::payload || column == Column::personal) member += "_hash";
+    std::string name = "\"" + member + "\":";
     std::string text = document();
     EXPECT_EQ(text.find(name), std::string::npos) << name;
     EXPECT_EQ(text.front(), '{');
@@ -191,7 +275,9 @@ TEST(ColumnNames, AreInTheTablesOrder) {
   EXPECT_STREQ(spine::column_names[static_cast<int>(Column::id)], "id");
   EXPECT_STREQ(spine::column_names[static_cast<int>(Column::payload)], "payload");
   EXPECT_STREQ(spine::column_names[static_cast<int>(Column::event_hash)], "event_hash");
-  EXPECT_EQ(static_cast<int>(Column::event_hash), spine::column_count - 1);
+  EXPECT_STREQ(spine::column_names[static_cast<int>(Column::personal_hash)], "personal_hash");
+  EXPECT_STREQ(spine::column_names[static_cast<int>(Column::causation_id)], "causation_id");
+  EXPECT_EQ(static_cast<int>(Column::causation_id), spine::column_count - 1);
 }
 
 TEST(Timestamp, AroundTheEpoch) {

@@ -62,7 +62,9 @@ std::vector<std::optional<std::string>> sample(Header header = Header::one_byte)
   return {uuid('i'), varlena("hcm.employee.created", header), varlena("hcm", header), varlena("employee", header), uuid('e'),
           varlena("created", header), uuid('a'), raw(uint32_t{101}), uuid('o'), raw(uint32_t{102}), raw(int64_t{7}), raw(uint32_t{103}),
           varlena("\x01{payload}", header), raw(int64_t{1815}), raw(uint64_t{771}), varlena("payroll", header),
-          varlena(std::string(32, 'p'), header), varlena(std::string(32, 'h'), header)};
+          varlena(std::string(32, 'p'), header), varlena(std::string(32, 'h'), header), varlena(std::string(16, 's'), header),
+          varlena(std::string(32, 'q'), header), varlena("\x01{personal}", header), varlena(std::string(16, 't'), header),
+          varlena(std::string(32, 'r'), header), raw(int64_t{5}), uuid('c'), uuid('d')};
 }
 
 // What sample() holds, in the places of crowded_shape.
@@ -105,6 +107,14 @@ class StoredRow : public testing::Test {
     EXPECT_EQ(text(event_.payload), "\x01{payload}");
     EXPECT_EQ(text(event_.previous_hash), std::string(32, 'p'));
     EXPECT_EQ(text(event_.event_hash), std::string(32, 'h'));
+    EXPECT_EQ(text(event_.payload_salt), std::string(16, 's'));
+    EXPECT_EQ(text(event_.payload_hash), std::string(32, 'q'));
+    EXPECT_EQ(text(event_.personal), "\x01{personal}");
+    EXPECT_EQ(text(event_.personal_salt), std::string(16, 't'));
+    EXPECT_EQ(text(event_.personal_hash), std::string(32, 'r'));
+    EXPECT_EQ(event_.occurred_at, 946684800000005);
+    EXPECT_EQ(event_.correlation_id[15], 'c');
+    EXPECT_EQ(event_.causation_id[0], 'd');
     EXPECT_EQ(rest_.enum_value[static_cast<int>(Column::actor_type)], 101u);
     EXPECT_EQ(rest_.enum_value[static_cast<int>(Column::environment)], 102u);
     EXPECT_EQ(rest_.enum_value[static_cast<int>(Column::severity)], 103u);
@@ -138,8 +148,8 @@ TEST_F(StoredRow, AShortRowLacksItsLastColumns) {
   auto values = sample();
   values.pop_back();
   EXPECT_EQ(read(events_shape, row(events_shape, values)), nullptr);
-  EXPECT_FALSE(event_.has(Column::event_hash));
-  EXPECT_TRUE(event_.has(Column::previous_hash));
+  EXPECT_FALSE(event_.has(Column::causation_id));
+  EXPECT_TRUE(event_.has(Column::correlation_id));
 }
 
 TEST_F(StoredRow, NullsAreAbsent) {
@@ -183,7 +193,7 @@ TEST_F(StoredRow, RefusesADamagedHeader) {
     bytes[at] = static_cast<char>(value);
     return bytes;
   };
-  EXPECT_STREQ(read(events_shape, damaged(18, 19)), "its header is damaged");  // more attributes than there are
+  EXPECT_STREQ(read(events_shape, damaged(18, spine::column_count + 1)), "its header is damaged");  // more attributes than there are
   EXPECT_STREQ(read(events_shape, damaged(19, 7)), "its header is damaged");
   EXPECT_STREQ(read(events_shape, damaged(20, 1)), "its header is damaged");   // nulls that its length leaves no room for
   EXPECT_STREQ(read(events_shape, damaged(22, 23)), "its header is damaged");
@@ -235,7 +245,8 @@ TEST_F(StoredRow, EveryFlippedBitIsSurvived) {
         bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << (bit % 8));
         if (read(*shape, bytes) != nullptr) continue;
         for (auto [column, view] : {std::pair(Column::payload, event_.payload), std::pair(Column::previous_hash, event_.previous_hash),
-                                    std::pair(Column::event_hash, event_.event_hash)})
+                                    std::pair(Column::event_hash, event_.event_hash), std::pair(Column::personal, event_.personal),
+                                    std::pair(Column::personal_salt, event_.personal_salt)})
           EXPECT_TRUE(!event_.has(column) || (view.data >= copy_->bytes().data && view.data + view.size <= copy_->bytes().data + bytes.size())) << bit;
       }
     }

@@ -65,20 +65,27 @@ function timestampText(microseconds) {
   return `${seconds}.${String(fraction).padStart(6, '0')}Z`;
 }
 
+const hexColumns = ['previous_hash', 'event_hash', 'payload_salt', 'payload_hash', 'personal_salt', 'personal_hash'];
+const moments = ['timestamp', 'occurred_at'];
 const columnsAsTheyAre = ['id', 'event_type', 'domain', 'entity_type', 'entity_id', 'action', 'actor_id', 'actor_type',
-  'organization_id', 'environment', 'severity', 'transaction_id', 'recorded_by', 'previous_hash'];
+  'organization_id', 'environment', 'severity', 'transaction_id', 'recorded_by', 'previous_hash', 'correlation_id', 'causation_id'];
+
+// The hash of a part: of its salt and its canonical form, or what stands in its place.
+const partHash = (salt, json, hash) => (json === null ? hash
+  : createHash('sha256').update(Buffer.from(salt ?? '', 'hex')).update(canonicalize(JSON.parse(json)), 'utf8').digest('hex'));
 
 function documentOf(row) {
   const document = Object.fromEntries(columnsAsTheyAre.map(name => [name, row[name]]));
-  document.timestamp = timestampText(row.timestamp);
+  for (const name of moments) document[name] = row[name] === null ? null : timestampText(row[name]);
   document.sequence = Number(row.sequence);
-  document.payload = JSON.parse(row.payload);
-  return document;
+  document.payload_hash = partHash(row.payload_salt, row.payload, row.payload_hash);
+  document.personal_hash = partHash(row.personal_salt, row.personal, row.personal_hash);
+  return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== null));
 }
 
-// 'intact', 'tampered', or 'undecided': the payload holds a number that a double does not.
+// 'intact', 'tampered', or 'undecided': a part holds a number that a double does not.
 function judge(row, previousHash) {
-  if (!doublesHold(row.payload) || !Number.isSafeInteger(Number(row.sequence))) {
+  if (![row.payload, row.personal].every(json => json === null || doublesHold(json)) || !Number.isSafeInteger(Number(row.sequence))) {
     return row.previous_hash === previousHash ? 'undecided' : 'tampered';
   }
   return sha256(canonicalize(documentOf(row))) === row.event_hash && row.previous_hash === previousHash ? 'intact' : 'tampered';
@@ -96,13 +103,14 @@ function judgeAll(rows) {
   return verdicts;
 }
 
-const brief = row => `${row.organization_id} ${row.sequence}: ${row.payload.slice(0, 200)}`;
+const brief = row => `${row.organization_id} ${row.sequence}: ${row.payload?.slice(0, 200)}`;
 
-// The timestamp leaves the server as a count, the payload as the text that the server shows.
+// Moments leave the server as counts, the parts as the text that the server shows.
 const exportRows = condition => fromHex(psql(`
   SELECT ${asHex(`json_build_object(${columnsAsTheyAre.filter(c => c !== 'previous_hash').map(c => `'${c}', ${c}::text`).join(', ')},
-    'previous_hash', encode(previous_hash, 'hex'), 'event_hash', encode(event_hash, 'hex'), 'sequence', sequence::text,
-    'timestamp', (extract(epoch FROM "timestamp") * 1000000)::bigint::text, 'payload', payload::text)::text`)}
+    ${hexColumns.map(c => `'${c}', encode(${c}, 'hex')`).join(', ')}, 'sequence', sequence::text,
+    ${moments.map(c => `'${c}', (extract(epoch FROM "${c}") * 1000000)::bigint::text`).join(', ')},
+    'payload', payload::text, 'personal', personal::text)::text`)}
   FROM spine.events WHERE ${condition} ORDER BY organization_id, sequence;`)).map(line => JSON.parse(line));
 
 // --- The vectors -----------------------------------------------------------------------------------------
@@ -121,9 +129,18 @@ function checkVectorsAlone() {
     check(`${file}: doubles lose something of each of the others`,
       inexact.filter(v => { try { return canonicalize(JSON.parse(v.json)) === v.canonical; } catch { return false; } }).map(v => v.name));
   }
-  check(`events: an independent canonicalizer agrees on all ${events.filter(v => v.exact_doubles).length} documents that doubles hold`,
-    events.filter(v => v.exact_doubles && canonicalize(v.document) !== v.canonical).map(v => v.name));
-  check('events: which documents doubles hold is told from their text', events.filter(v => doublesHold(v.canonical) !== v.exact_doubles).map(v => v.name));
+  check(`events: an independent canonicalizer agrees on all ${events.length} documents`,
+    events.filter(v => canonicalize(v.document) !== v.canonical).map(v => v.name));
+  const parts = events.flatMap(v => ['payload', 'personal'].filter(name => name in v).map(name => ({ ...v[name], name: `${v.name}: ${name}`, said: v.document[`${name}_hash`] })));
+  check(`events: each of the ${parts.length} parts has the hash that stands in its document`, parts.filter(part => part.hash !== part.said).map(part => part.name));
+  const there = parts.filter(part => part.json !== undefined);
+  check(`events: ${there.length} of them are SHA-256 of salt and text`, there.filter(part =>
+    createHash('sha256').update(Buffer.from(part.salt, 'hex')).update(part.json, 'utf8').digest('hex') !== part.hash).map(part => part.name));
+  const held = there.filter(part => doublesHold(part.json));
+  check(`events: an independent canonicalizer agrees on the ${held.length} that doubles hold`,
+    held.filter(part => canonicalize(JSON.parse(part.json)) !== part.json).map(part => part.name));
+  check('events: which events doubles hold is told from their parts', events.filter(v => there.every(part =>
+    !part.name.startsWith(`${v.name}: `) || doublesHold(part.json)) !== v.exact_doubles).map(v => v.name));
   check('events: sha256 is that of the canonical text', events.filter(v => sha256(v.canonical) !== v.sha256).map(v => v.name));
   check('events: an event with a previous one holds its hash and the next sequence', events.filter(v => {
     const previous = events.find(e => e.name === v.previous);
@@ -137,11 +154,17 @@ function checkExtensionOnVectors() {
     check(`${file}: spine.canonical_json gives all ${vectors.length} canonical texts`,
       vectors.flatMap((v, i) => (answers[i] === v.canonical ? [] : [`${v.name}: ${answers[i]}`])));
   }
-  // The canonical text of a document becomes a row: its members are the columns, and its numbers keep their digits.
+  // A document and its parts become a row: its members are the columns, and the parts' numbers keep their digits.
+  const row = v => {
+    const parts = ['payload', 'personal'].flatMap(name => (v[name]?.json === undefined ? []
+      : [`'${name}', ${quote(v[name].json)}::jsonb, '${name}_salt', '\\x${v[name].salt}', '${name}_hash', NULL`]));
+    const hex = ['previous_hash', 'payload_hash', 'personal_hash'].map(name => `'${name}', '\\x' || (d ->> '${name}')`);
+    return `d || jsonb_build_object(${hex.join(', ')}) || jsonb_build_object(${parts.join(', ')})`;
+  };
   const answers = fromHex(psql(events.map(v => `
     SELECT ${asHex(`json_build_object('text', spine.canonical_event(e), 'sha256', encode(spine.event_digest(e), 'hex'))::text`)}
       FROM (SELECT ${quote(v.canonical)}::jsonb AS d) AS vector,
-      jsonb_populate_record(NULL::spine.events, d || jsonb_build_object('previous_hash', '\\x' || (d ->> 'previous_hash'))) AS e;`).join('\n')))
+      jsonb_populate_record(NULL::spine.events, ${row(v)}) AS e;`).join('\n')))
     .map(line => JSON.parse(line));
   check(`events: spine.canonical_event gives all ${events.length} canonical texts`,
     events.flatMap((v, i) => (answers[i].text === v.canonical ? [] : [`${v.name}: ${answers[i].text}`])));
@@ -221,15 +244,20 @@ const sent = new Map();  // payloads by entity
 function randomEvent(asciiOnly) {
   const [domain, entity, action] = pick([['hcm', 'employee', 'created'], ['crm', 'deal_2', 'won'], ['ops', 'x', 'y_']]);
   const event = { domain, entity, action, entity_id: randomUUID(), actor_id: randomUUID(), organization_id: pick(organizations),
-    actor_type: pick(['human', 'system', 'pipeline']), severity: pick(['low', 'medium', 'high', 'critical']), payload: randomPayload(asciiOnly) };
+    actor_type: pick(['human', 'system', 'pipeline']), severity: pick(['low', 'medium', 'high', 'critical']), payload: randomPayload(asciiOnly),
+    personal: pick([() => null, () => randomPayload(asciiOnly)])(), occurred_at: pick([null, '2026-01-18T09:30:00.000001Z', '1066-10-14T09:00:00+00:00']),
+    correlation_id: pick([null, randomUUID()]), causation_id: pick([null, randomUUID()]) };
   sent.set(event.entity_id, event.payload);
   return event;
 }
 
 const emitOne = e => `SELECT spine.emit_event('${e.domain}.${e.entity}.${e.action}', entity_id => '${e.entity_id}', actor_id => '${e.actor_id}',
-  organization_id => '${e.organization_id}', actor_type => '${e.actor_type}', severity => '${e.severity}', payload => ${quote(e.payload)}) \\g /dev/null\n`;
+  organization_id => '${e.organization_id}', actor_type => '${e.actor_type}', severity => '${e.severity}', payload => ${quote(e.payload)},
+  personal => ${e.personal === null ? 'NULL' : quote(e.personal)}, occurred_at => ${e.occurred_at === null ? 'NULL' : quote(e.occurred_at)},
+  correlation_id => ${e.correlation_id === null ? 'NULL' : quote(e.correlation_id)}, causation_id => ${e.causation_id === null ? 'NULL' : quote(e.causation_id)}) \\g /dev/null\n`;
 const emitMany = list => `SELECT spine.emit_events(${quote(`[${list.map(e => `{"event_type":"${e.domain}.${e.entity}.${e.action}","entity_id":"${e.entity_id}",
-  "actor_id":"${e.actor_id}","organization_id":"${e.organization_id}","actor_type":"${e.actor_type}","severity":"${e.severity}","payload":${e.payload}}`).join(',')}]`)}) \\g /dev/null\n`;
+  "actor_id":"${e.actor_id}","organization_id":"${e.organization_id}","actor_type":"${e.actor_type}","severity":"${e.severity}","payload":${e.payload},
+  "personal":${e.personal},"occurred_at":${JSON.stringify(e.occurred_at)},"correlation_id":${JSON.stringify(e.correlation_id)},"causation_id":${JSON.stringify(e.causation_id)}}`).join(',')}]`)}) \\g /dev/null\n`;
 
 // The operating system's locales that the server knows, for lc_*.
 const locales = () => psql(`SELECT DISTINCT collcollate FROM pg_collation
@@ -270,7 +298,8 @@ function checkRandomEvents(count) {
   }));
   check('spine.verify_chain finds every chain intact', psql('SELECT organization_id FROM spine.verify_chain() WHERE intact IS NOT TRUE;'));
 
-  const changes = { payload: () => '{"forged":true}', timestamp: t => String(BigInt(t) + 1n), actor_id: () => randomUUID(), severity: s => (s === 'low' ? 'high' : 'low'),
+  const changes = { payload: () => '{"forged":true}', payload_salt: salt => salt.replace(/^./, digit => (digit === '0' ? '1' : '0')), personal: () => '{"forged":true}',
+    occurred_at: t => String(BigInt(t ?? 0) + 1n), correlation_id: () => randomUUID(), causation_id: () => randomUUID(), timestamp: t => String(BigInt(t) + 1n), actor_id: () => randomUUID(), severity: s => (s === 'low' ? 'high' : 'low'),
     recorded_by: name => `${name} `, transaction_id: id => `${id}0`, event_hash: () => sha256('x') };
   check('a change of any column of an exported event is seen', Object.entries(changes).flatMap(([column, change]) => {
     const victim = 1 + below(rows.length - 1);
@@ -286,8 +315,10 @@ function checkRandomEvents(count) {
 function documentOfCloudEvent(cloud) {
   return { id: cloud.id, event_type: cloud.type, domain: cloud.domain, entity_type: cloud.entitytype, entity_id: cloud.entityid, action: cloud.action,
     actor_id: cloud.actorid, actor_type: cloud.actortype, organization_id: cloud.organizationid, environment: cloud.environment, timestamp: cloud.time,
-    severity: cloud.severity, payload: cloud.data, sequence: Number(cloud.sequence), transaction_id: cloud.transactionid, recorded_by: cloud.recordedby,
-    previous_hash: cloud.previoushash };
+    severity: cloud.severity, payload_hash: cloud.payloadhash ?? partHash(cloud.payloadsalt, JSON.stringify(cloud.data)), sequence: Number(cloud.sequence), transaction_id: cloud.transactionid, recorded_by: cloud.recordedby,
+    previous_hash: cloud.previoushash, ...(cloud.personalhash && { personal_hash: cloud.personalhash }),
+    ...(cloud.occurredat && { occurred_at: cloud.occurredat }), ...(cloud.correlationid && { correlation_id: cloud.correlationid }),
+    ...(cloud.causationid && { causation_id: cloud.causationid }) };
 }
 const hashesRight = cloud => sha256(canonicalize(documentOfCloudEvent(cloud))) === cloud.eventhash;
 const refusal = action => { try { action(); return null; } catch (error) { return String(error.message); } };
@@ -323,7 +354,7 @@ function checkCloudEvents() {
   check('CloudEvents: what is not hashed follows from what is',
     clouds.flatMap(cloud => Object.entries(derived).filter(([name, from]) => cloud[name] !== from(cloud)).map(([name]) => `${brief(cloud)}: ${name}`)));
   check('CloudEvents: a change of any other attribute is seen', Object.keys(judged[0]).filter(name => !(name in derived)).filter(name =>
-    hashesRight({ ...judged[0], [name]: { data: { forged: true }, sequence: '9'.repeat(16) }[name] ?? `${judged[0][name]}0` })));
+    hashesRight({ ...judged[0], [name]: { data: { forged: true }, sequence: '9'.repeat(16), payloadsalt: '0'.repeat(32) }[name] ?? `${judged[0][name]}0` })));
   const digest = "SELECT pg_catalog.md5(pg_catalog.string_agg(spine.to_cloudevent(e)::pg_catalog.text, ',' ORDER BY organization_id, sequence)) FROM spine.events e;";
   const [expected] = psql(digest);
   check("CloudEvents: they are the same under every session's settings",

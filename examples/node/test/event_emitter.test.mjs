@@ -44,6 +44,20 @@ test('every argument arrives', async () => {
     [row, [...row.slice(0, 3), 'human', 'low', {}, 'spine_client']]);
 });
 
+test('what speaks of persons, when it occurred, what it belongs to and what caused it', async () => {
+  const organization = randomUUID();
+  const [correlation_id, causation_id] = [randomUUID(), randomUUID()];
+  const occurred_at = new Date('2026-01-18T09:30:00.123Z');
+  await emitEvent(client, { ...hire(organization), personal: { name: 'Ada' }, occurred_at, correlation_id, causation_id });
+  await client.query('BEGIN');
+  await setContext(client, { organization_id: organization, actor_id, correlation_id });
+  await emitEvent(client, { event_type: 'hcm.employee.created', entity_id: randomUUID(), personal: '{"n": 12345678901234567890}', occurred_at: '2026-01-18T10:30:00.123+01' });
+  await client.query('COMMIT');
+  assert.deepEqual(await stored(organization, 'personal::text, occurred_at, correlation_id, causation_id'),
+    [['{"name": "Ada"}', occurred_at, correlation_id, causation_id], ['{"n": 12345678901234567890}', occurred_at, correlation_id, null]]);
+  await assert.rejects(emitEvent(client, { ...hire(organization), personal: { n: NaN } }), /the personal holds NaN under "n"/);
+});
+
 test('a string is JSON already, and keeps all digits', async () => {
   const organization = randomUUID();
   await emitEvent(client, { ...hire(organization), payload: '{"n": 12345678901234567890, "salary": 120000.10}' });
