@@ -5,7 +5,9 @@ ALTER DATABASE smith SET people_os_spine.environment = 'test';
 \c
 CREATE ROLE smith LOGIN;
 SELECT spine.grant_emitter('smith'), spine.grant_reader('smith', ARRAY['00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002']::uuid[]) \g /dev/null
+SET people_os_spine.unguard = 'sqlsmith has every right that a table can give';
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA spine TO smith;
+RESET people_os_spine.unguard;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA spine TO smith;
 
 CREATE SCHEMA smith;
