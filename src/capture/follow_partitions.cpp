@@ -2,6 +2,7 @@
 #include "capture/capture_tables.h"
 #include "capture/watches.h"
 #include "server/errors.h"
+#include "server/event_trigger.h"
 #include "server/sql.h"
 #include "store/owners_rights.h"
 
@@ -230,11 +231,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_follow_partitions);
 PGDLLEXPORT Datum spine_follow_partitions(PG_FUNCTION_ARGS) {
-  if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("spine.follow_partitions() is an event trigger function"),
-                    errhint("CREATE EXTENSION attaches it; there is nothing to call.")));
-  const Node *statement = reinterpret_cast<EventTriggerData *>(fcinfo->context)->parsetree;
+  const Node *statement = event_trigger_data(fcinfo, "spine.follow_partitions()")->parsetree;
   bool is_renamed;
   bool alters = altered_column(statement, &is_renamed) != nullptr, inherits = changes_inheritance(statement);
   if (IsBinaryUpgrade || !(alters || inherits)) PG_RETURN_NULL();

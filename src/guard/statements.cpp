@@ -7,6 +7,7 @@
 
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/event_trigger.h"
 
 extern "C" {
 #include <access/relation.h>
@@ -527,11 +528,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_guard_ddl);
 PGDLLEXPORT Datum spine_guard_ddl(PG_FUNCTION_ARGS) {
-  if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("spine.guard_ddl() is an event trigger function"),
-                    errhint("CREATE EXTENSION attaches it; there is nothing to call.")));
-  EventTriggerData *data = reinterpret_cast<EventTriggerData *>(fcinfo->context);
+  const EventTriggerData *data = event_trigger_data(fcinfo, "spine.guard_ddl()");
   // Where the library was loaded for this call, its hook came too late for this statement.
   if (!current_statement.was_judged) {
     current_statement = {};
