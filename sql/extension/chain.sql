@@ -25,6 +25,11 @@ CREATE TRIGGER refuse_row_change BEFORE UPDATE OR DELETE ON spine.events
 ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event;
 ALTER TABLE spine.events ENABLE ALWAYS TRIGGER refuse_change;
 ALTER TABLE spine.events ENABLE ALWAYS TRIGGER refuse_row_change;
+-- Triggers for rows are those of each partition too; for statements that name it, it needs its own.
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.events_default
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.refuse_change();
+ALTER TABLE spine.events_default ENABLE ALWAYS TRIGGER refuse_change;
+COMMENT ON TRIGGER refuse_change ON spine.events_default IS 'Refuses UPDATE, DELETE and TRUNCATE that name the partition';
 COMMENT ON TRIGGER zz_chain_event ON spine.events IS 'Chains direct INSERTs';
 COMMENT ON TRIGGER refuse_change ON spine.events IS 'Refuses UPDATE, DELETE and TRUNCATE, also where no row matches';
 COMMENT ON TRIGGER refuse_row_change ON spine.events IS 'Refuses UPDATE and DELETE where only row triggers fire';

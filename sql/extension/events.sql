@@ -20,7 +20,7 @@ CREATE TABLE spine.events (
   actor_type      spine.actor_type  NOT NULL,
   organization_id uuid              NOT NULL,
   environment     spine.environment NOT NULL,
-  "timestamp"     timestamptz       NOT NULL,
+  "timestamp"     timestamptz       NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   severity        spine.severity    NOT NULL,
   payload         jsonb,
   sequence        bigint            NOT NULL,
@@ -52,10 +52,16 @@ CREATE TABLE spine.events (
   CONSTRAINT events_personal_check
     CHECK (CASE WHEN personal IS NOT NULL THEN octet_length(personal_salt) IS NOT DISTINCT FROM 16 AND personal_hash IS NULL
                 ELSE personal_salt IS NULL AND (personal_hash IS NULL OR octet_length(personal_hash) = 32) END)
-);
+) PARTITION BY RANGE ("timestamp");
 CREATE INDEX events_id_idx ON spine.events (id);
 CREATE INDEX events_entity_id_sequence_idx ON spine.events (entity_id, sequence);
 CREATE INDEX events_timestamp_idx ON spine.events USING brin ("timestamp");
+
+-- So that an event always has a place. spine.create_partitions makes those of the coming time.
+CREATE TABLE spine.events_default PARTITION OF spine.events DEFAULT;
+ALTER TABLE spine.events_default ENABLE ROW LEVEL SECURITY;
+COMMENT ON TABLE spine.events_default IS
+  'The events of a time for which there was no partition of its own: read and written through spine.events';
 
 COMMENT ON TABLE spine.events IS
   'Every event, immutable: written by spine.emit_event (or INSERT), checked by spine.verify_chain';
@@ -70,7 +76,8 @@ COMMENT ON COLUMN spine.events.actor_type IS 'What kind of actor acted';
 COMMENT ON COLUMN spine.events.organization_id IS 'The tenant, whose chain the event is in; the nil UUID is the platform itself';
 COMMENT ON COLUMN spine.events.environment IS 'The environment of this database, from people_os_spine.environment';
 COMMENT ON COLUMN spine.events."timestamp" IS
-  'Given by the spine when the event is chained: the server''s clock, never before the timestamp of the event before';
+  'Given by the spine when the event is chained: the server''s clock, never before the timestamp of the event before. It says in '
+  'which partition the event lies; the default leads a direct INSERT there';
 COMMENT ON COLUMN spine.events.severity IS 'How much the event matters';
 COMMENT ON COLUMN spine.events.payload IS 'What the event says: a JSON object; NULL once it was erased';
 COMMENT ON COLUMN spine.events.sequence IS 'Given by the spine: 1, 2, 3 … without a gap within the organization, in commit order';
@@ -103,4 +110,42 @@ COMMENT ON INDEX spine.events_id_idx IS 'Finds an event by its id';
 COMMENT ON INDEX spine.events_entity_id_sequence_idx IS 'Finds the history of an entity';
 COMMENT ON INDEX spine.events_timestamp_idx IS 'Finds the events of a time span';
 
-SELECT pg_catalog.pg_extension_config_dump('spine.events', '');
+SELECT pg_catalog.pg_extension_config_dump('spine.events_default', '');
+
+CREATE TABLE spine.chain_partitions (
+  organization_id uuid        NOT NULL,
+  starts          timestamptz NOT NULL,
+  CONSTRAINT chain_partitions_pkey PRIMARY KEY (organization_id, starts)
+);
+COMMENT ON TABLE spine.chain_partitions IS
+  'Which partitions of spine.events hold events of which organization, so that the end of a chain is found without looking into each: '
+  'written with the first event of a chain in a partition';
+COMMENT ON COLUMN spine.chain_partitions.organization_id IS 'Whose chain';
+COMMENT ON COLUMN spine.chain_partitions.starts IS
+  'Where the partition begins: -infinity for one without a lower bound, infinity for the default partition';
+COMMENT ON CONSTRAINT chain_partitions_pkey ON spine.chain_partitions IS 'Finds the newest partition of a chain';
+COMMENT ON INDEX spine.chain_partitions_pkey IS 'Finds the newest partition of a chain';
+
+CREATE TABLE spine.anchors (
+  organization_id uuid        NOT NULL,
+  sequence        bigint      NOT NULL,
+  "timestamp"     timestamptz NOT NULL,
+  event_hash      bytea       NOT NULL,
+  retirement_id   uuid        NOT NULL,
+  CONSTRAINT anchors_pkey PRIMARY KEY (organization_id, sequence),
+  CONSTRAINT anchors_sequence_check CHECK (sequence >= 1),
+  CONSTRAINT anchors_event_hash_check CHECK (octet_length(event_hash) = 32)
+);
+COMMENT ON TABLE spine.anchors IS
+  'Where chains begin whose older events were retired: the last event of a chain in each partition that spine.retire_events took away. '
+  'The one with the greatest sequence is the chain''s anchor';
+COMMENT ON COLUMN spine.anchors.organization_id IS 'Whose chain';
+COMMENT ON COLUMN spine.anchors.sequence IS 'The sequence of the last retired event';
+COMMENT ON COLUMN spine.anchors."timestamp" IS 'Its timestamp, before which no later event of the chain is';
+COMMENT ON COLUMN spine.anchors.event_hash IS 'Its hash, to which the next event of the chain is linked';
+COMMENT ON COLUMN spine.anchors.retirement_id IS 'The event platform.partition.retired, which holds a hash over its anchors';
+COMMENT ON CONSTRAINT anchors_pkey ON spine.anchors IS 'A chain''s last anchor is found here';
+COMMENT ON CONSTRAINT anchors_sequence_check ON spine.anchors IS 'A chain begins at 1';
+COMMENT ON CONSTRAINT anchors_event_hash_check ON spine.anchors IS 'A SHA-256 has 32 bytes';
+COMMENT ON INDEX spine.anchors_pkey IS 'Finds the anchor of a chain';
+SELECT pg_catalog.pg_extension_config_dump('spine.anchors', '');

@@ -32,7 +32,7 @@ BEGIN
 
   FOR one IN
     SELECT c.oid FROM pg_catalog.pg_class c
-     WHERE c.relnamespace = 'spine'::regnamespace AND c.relkind = 'r' AND c.relname <> 'events' ORDER BY c.relname
+     WHERE c.relnamespace = 'spine'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition ORDER BY c.relname
   LOOP
     EXECUTE pg_catalog.format('CREATE TRIGGER refuse_writer BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
       ' FOR EACH STATEMENT EXECUTE FUNCTION spine.refuse_writer()', one);

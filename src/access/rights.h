@@ -26,6 +26,9 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::type, "severity", everybody},
 
     {ObjectKind::table, "events", readers},
+    {ObjectKind::table, "events_default", nobody},
+    {ObjectKind::table, "chain_partitions", nobody},
+    {ObjectKind::table, "anchors", nobody},
     {ObjectKind::table, "event_types", nobody},
     {ObjectKind::table, "role_bindings", nobody},
     {ObjectKind::table, "subscriptions", nobody},

@@ -278,10 +278,9 @@ bool find_event(EventScan *scan, const Note &change, int64 from, int64 to) {
   return false;
 }
 
-void check_notes(Relation relation, const EventTable *table) {
+void check_notes(const EventTable *table) {
   EventScan scan;
-  scan.begin(list_make1_oid(RelationGetRelid(relation)), NoLock, EventOrder::entity, 3, Sees::current,
-             bit(Column::domain) | bit(Column::entity_type));
+  scan.begin(table->root, EventOrder::entity, 3, Sees::current, bit(Column::domain) | bit(Column::entity_type));
   int64 last = PG_INT64_MAX;
   for (size_t i = 0; i < count; i++) {
     const Note &change = notes[i];
@@ -335,7 +334,7 @@ void check_changes() {
   std::sort(notes, notes + count);
   Relation relation = table_open(events_relid(), AccessShareLock);
   const EventTable *table = event_table(relation);
-  check_notes(relation, table);
+  check_notes(table);
   table_close(relation, AccessShareLock);
   count = 0;
   level_count = 0;

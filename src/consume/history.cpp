@@ -35,7 +35,7 @@ class EntityScan {
     entity_id_ = uuid_of(entity_id);
     direction_ = direction;
     needed_ = needed | bit(Column::sequence) | bit(Column::entity_id) | bit(Column::entity_type) | bit(Column::domain);
-    scan_.begin(list_make1_oid(relid), AccessShareLock, EventOrder::entity, 1, Sees::fresh, needed_);
+    scan_.begin(relid, EventOrder::entity, 1, Sees::fresh, needed_);
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, entity_id);
     scan_.find(&key);

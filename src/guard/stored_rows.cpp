@@ -5,6 +5,7 @@
 #include "guard/refusal.h"
 
 #include "store/chain_triggers.h"
+#include "store/event_table.h"
 
 extern "C" {
 #include <catalog/catalog.h>
@@ -45,8 +46,8 @@ const char *change_of(const ModifyTable *plan) {
 
 bool is_events(Oid relid) {
   Guarded guarded;
-  return get_rel_namespace(relid) == get_namespace_oid("spine", true) && guarded.find() && relid == guarded.events &&
-         guarded.owns(RelationRelationId, relid);
+  if (!guarded.find() || !guarded.owns(RelationRelationId, guarded.events)) return false;
+  return relid == guarded.events || (get_rel_relispartition(relid) && partition_root(relid) == guarded.events);
 }
 
 void judge_plan(const PlannedStmt *statement, const Plan *plan, const char *text) {

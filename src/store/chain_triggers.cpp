@@ -4,6 +4,7 @@
 #include "server/compat.h"
 #include "server/errors.h"
 #include "store/chain.h"
+#include "store/chain_partitions.h"
 #include "store/durability.h"
 #include "store/event_arguments.h"
 #include "store/head.h"
@@ -11,6 +12,7 @@
 
 extern "C" {
 #include <access/htup_details.h>
+#include <access/table.h>
 #include <access/xact.h>
 #include <catalog/pg_trigger.h>
 #include <commands/trigger.h>
@@ -83,6 +85,32 @@ void restore(Relation relation, const EventValues &values) {
   bool same = status == Status::ok && event.event_hash.size == hash.size() &&
               memcmp(event.event_hash.data, hash.data(), hash.size()) == 0;
   if (!same) note_altered_row(event);
+}
+
+// The timestamp that the column's default gave, by which the row was led to its partition: no caller's is as new.
+bool is_default_timestamp(TimestampTz moment) {
+  return moment > GetCurrentStatementStartTimestamp() && moment <= GetCurrentTimestamp();
+}
+
+// Says that the partition which the row is stored in has events of its chain.
+void note_partition_of(Relation root, const EventValues &values) {
+  if (event_table(root)->is_events && event_table(root)->is_cut_by_time)
+    note_partition(uuid_of(values.get(Column::organization_id)),
+                   partition_at(root, DatumGetTimestampTz(values.get(Column::timestamp))).starts);
+}
+
+void chain_row(Relation relation, Relation root, EventValues *values) {
+  Routed routed{root, RelationGetRelid(relation), 0};
+  if (values->has(Column::timestamp) && is_default_timestamp(DatumGetTimestampTz(values->get(Column::timestamp)))) {
+    routed.moment = DatumGetTimestampTz(values->get(Column::timestamp));
+    values->null[static_cast<int>(Column::timestamp)] = true;
+  }
+  check_event(event_table(relation), values, nullptr);
+  stamp_event(values);
+  bool is_cut = event_table(root)->is_cut_by_time;
+  Oid before = chain_event(event_table(relation), values, is_cut ? &routed : nullptr);
+  if (before != RelationGetRelid(relation)) note_partition_of(root, *values);
+  remember_head(event_table(relation), *values, false);
 }
 
 }  // namespace
@@ -165,18 +193,20 @@ PGDLLEXPORT Datum spine_chain_event(PG_FUNCTION_ARGS) {
   complete &= is_whole(Column::payload, Column::payload_salt, Column::payload_hash);
   if (values.has(Column::personal) || values.has(Column::personal_salt))
     complete &= is_whole(Column::personal, Column::personal_salt, Column::personal_hash);
+  Relation root = table_open(table->root, AccessShareLock);
   if (complete) {
     restore(relation, values);
     note_chained_event();
-    forget_head(table->root, uuid_of(values.get(Column::organization_id)));
+    forget_head(RelationGetRelid(root), uuid_of(values.get(Column::organization_id)));
+    note_partition_of(root, values);
+    table_close(root, NoLock);
     return PointerGetDatum(data->tg_trigtuple);
   }
   resolve_organization(&values);
   chain_pending_of(uuid_of(values.get(Column::organization_id)));  // what was emitted before comes before
-  check_event(table, &values, nullptr);
-  stamp_event(&values);
-  chain_event(relation, table, &values);
-  remember_head(table, values, false);
+  chain_row(relation, root, &values);
+  table_close(root, NoLock);
+  table = event_table(relation);
   for (int c = 0; c < column_count; c++) {
     int i = table->attnum[c] - 1;
     all[i] = values.value[c];

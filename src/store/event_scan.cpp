@@ -4,6 +4,7 @@
 
 #include "server/compat.h"
 #include "server/errors.h"
+#include "store/partitions.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -57,42 +58,45 @@ void FreshRead::end() {
 
 void FreshRead::end_shared() { UnregisterSnapshot(snapshot_); }
 
-void EventScan::begin(List *relids, LOCKMODE lock, EventOrder order, int keys, Sees sees, uint32 wanted) {
-  lock_ = lock;
+void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 wanted) {
   order_ = order;
   keys_ = keys;
   fresh_ = sees == Sees::fresh;
   wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : 0);
+  root_ = table_open(table, AccessShareLock);
   if (fresh_) read_.begin();
+  List *leaves = leaves_of(table);  // now: what a partition holds that comes later, the read does not see
   memory_ = CurrentMemoryContext;
+  whole_ = nullptr;
   row_memory_ = nullptr;
   current_ = nullptr;
   count_ = 0;
-  tables_ = static_cast<Table *>(palloc(sizeof(Table) * static_cast<Size>(list_length(relids))));
+  tables_ = static_cast<Table *>(palloc(sizeof(Table) * static_cast<Size>(Max(list_length(leaves), 1))));
   ListCell *cell;
-  foreach (cell, relids) {
-    Relation relation = table_open(lfirst_oid(cell), lock);
+  foreach (cell, leaves) {
+    Relation relation = try_table_open(lfirst_oid(cell), AccessShareLock);
+    if (relation == nullptr) continue;  // it was detached and dropped meanwhile
     if (relation->rd_rel->relkind != RELKIND_RELATION) {
-      table_close(relation, lock);
+      table_close(relation, AccessShareLock);
       continue;
     }
     const EventTable *known = event_table(relation);
     Oid index = order == EventOrder::chain ? known->sequence_index : known->entity_index;
     if (!OidIsValid(index)) report_no_index(relation, order == EventOrder::chain);
-    Table *table = &tables_[count_++];
-    table->relation = relation;
-    table->index = index_open(index, AccessShareLock);
-    table->slot = table_slot_create(relation, nullptr);
-    table->scan = compat_index_beginscan(relation, table->index, fresh_ ? read_.scan_snapshot() : SnapshotSelf, keys);
+    Table *one = &tables_[count_++];
+    one->relation = relation;
+    one->index = index_open(index, AccessShareLock);
+    one->slot = table_slot_create(relation, nullptr);
+    one->scan = compat_index_beginscan(relation, one->index, fresh_ ? read_.scan_snapshot() : SnapshotSelf, keys);
   }
+  order_of_tables_ = binaryheap_allocate(Max(count_, 1), compare, this);
 }
 
 void EventScan::find(const ScanKeyData *keys) {
-  for (Table *table = tables_; table < tables_ + count_; table++) {
+  for (Table *table = tables_; table < tables_ + count_; table++)
     index_rescan(table->scan, const_cast<ScanKey>(keys), keys_, nullptr, 0);
-    table->state = Table::unread;
-  }
   current_ = nullptr;
+  found_ = false;
 }
 
 bool EventScan::advance(Table *table, ScanDirection direction) {
@@ -113,29 +117,51 @@ bool EventScan::advance(Table *table, ScanDirection direction) {
 }
 
 // What cannot be read comes at once, so that somebody hears of it.
-bool EventScan::comes_first(const Table &a, const Table &b, ScanDirection direction) const {
-  if (a.why != nullptr || b.why != nullptr) return a.why != nullptr;
-  auto place = [this](const Event &event) {
-    return std::make_pair(order_ == EventOrder::chain ? event.organization_id : event.entity_id, event.sequence);
+int EventScan::compare(Datum a, Datum b, void *scan) {
+  const EventScan *self = static_cast<const EventScan *>(scan);
+  const Table *left = reinterpret_cast<const Table *>(DatumGetPointer(a));
+  const Table *right = reinterpret_cast<const Table *>(DatumGetPointer(b));
+  if (left->why != nullptr || right->why != nullptr) return (left->why != nullptr) - (right->why != nullptr);
+  auto place = [self](const Event &event) {
+    return std::make_pair(self->order_ == EventOrder::chain ? event.organization_id : event.entity_id, event.sequence);
   };
-  return ScanDirectionIsForward(direction) ? place(a.event) < place(b.event) : place(a.event) > place(b.event);
+  auto one = place(left->event), other = place(right->event);
+  int is_later = one < other ? -1 : one > other;
+  return ScanDirectionIsForward(self->direction_) ? -is_later : is_later;
 }
 
 bool EventScan::next(ScanDirection direction) {
   CHECK_FOR_INTERRUPTS();
-  if (current_ != nullptr) current_->state = Table::unread;
-  current_ = nullptr;
-  for (Table *table = tables_; table < tables_ + count_; table++) {
-    if (table->state == Table::unread) table->state = advance(table, direction) ? Table::there : Table::ended;
-    if (table->state == Table::there && (current_ == nullptr || comes_first(*table, *current_, direction))) current_ = table;
+  if (!found_) {
+    found_ = true;
+    direction_ = direction;
+    binaryheap_reset(order_of_tables_);
+    for (Table *table = tables_; table < tables_ + count_; table++)
+      if (advance(table, direction)) binaryheap_add_unordered(order_of_tables_, PointerGetDatum(table));
+    binaryheap_build(order_of_tables_);
+  } else if (current_ != nullptr) {
+    if (advance(current_, direction))
+      binaryheap_replace_first(order_of_tables_, PointerGetDatum(current_));
+    else
+      (void)binaryheap_remove_first(order_of_tables_);
   }
+  current_ = binaryheap_empty(order_of_tables_) ? nullptr
+                                                : reinterpret_cast<Table *>(DatumGetPointer(binaryheap_first(order_of_tables_)));
   return current_ != nullptr;
 }
 
 bool EventScan::is_own() const { return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->tuple->t_data)); }
 
 TupleTableSlot *EventScan::whole() {
-  if (row_memory_ == nullptr) row_memory_ = AllocSetContextCreate(memory_, "event that is read", ALLOCSET_DEFAULT_SIZES);
+  if (row_memory_ == nullptr) {
+    row_memory_ = AllocSetContextCreate(memory_, "event that is read", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext outer = MemoryContextSwitchTo(memory_);
+    whole_ = MakeSingleTupleTableSlot(shape(), &TTSOpsHeapTuple);
+    for (Table *table = tables_; table < tables_ + count_; table++)
+      table->map = convert_tuples_by_name(RelationGetDescr(table->relation), shape());
+    MemoryContextSwitchTo(outer);
+  }
+  ExecClearTuple(whole_);
   MemoryContextReset(row_memory_);
   MemoryContext before = MemoryContextSwitchTo(row_memory_);
   Table *table = current_;
@@ -143,24 +169,28 @@ TupleTableSlot *EventScan::whole() {
                       &table->event, &table->why))
     report_damaged(table->event, table->why);
   require_readable_parts(table->event);
+  ExecStoreHeapTuple(table->map == nullptr ? table->tuple : execute_attr_map_tuple(table->tuple, table->map), whole_, false);
   MemoryContextSwitchTo(before);
-  return table->slot;
+  return whole_;
 }
 
 void EventScan::end() {
+  if (whole_ != nullptr) ExecDropSingleTupleTableSlot(whole_);
   for (Table *table = tables_; table < tables_ + count_; table++) {
     index_endscan(table->scan);
     ExecDropSingleTupleTableSlot(table->slot);
     index_close(table->index, AccessShareLock);
-    table_close(table->relation, lock_);
+    table_close(table->relation, AccessShareLock);
   }
+  table_close(root_, AccessShareLock);
+  binaryheap_free(order_of_tables_);
   pfree(tables_);
   if (row_memory_ != nullptr) MemoryContextDelete(row_memory_);
   if (fresh_) read_.end();
 }
 
 void ChainScan::begin(uint32 wanted) {
-  scan_.begin(list_make1_oid(events_relid()), AccessShareLock, EventOrder::chain, 2, Sees::fresh, wanted);
+  scan_.begin(events_relid(), EventOrder::chain, 2, Sees::fresh, wanted);
 }
 
 // (organization_id, sequence) > (…, …) AND organization_id <= …: one descent of the index, wherever that leads.

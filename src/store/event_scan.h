@@ -10,9 +10,9 @@ extern "C" {
 #include <access/htup.h>
 #include <access/sdir.h>
 #include <access/skey.h>
+#include <access/tupconvert.h>
 #include <executor/tuptable.h>
-#include <nodes/pg_list.h>
-#include <storage/lockdefs.h>
+#include <lib/binaryheap.h>
 #include <utils/rel.h>
 #include <utils/snapshot.h>
 }
@@ -52,12 +52,12 @@ enum class EventOrder { chain, entity };
 // What a scan sees: what a FreshRead does, or what is committed at this moment and the transaction's own.
 enum class Sees { fresh, current };
 
-// The events of one or more tables that one index of each finds, merged in its order.
+// The events of a table, or of its partitions, that one index of each finds, merged in its order.
 class EventScan {
  public:
-  // relids: tables of events; one that holds no rows of its own is passed over. Each is locked so, unless it is already.
-  // wanted: the columns (bits) that event() is to have. Raises SP018.
-  void begin(List *relids, LOCKMODE lock, EventOrder order, int keys, Sees sees, uint32 wanted);
+  // table: of events; its partitions are locked with AccessShareLock, and it itself. wanted: the columns (bits) that event()
+  // is to have. Raises SP018.
+  void begin(Oid table, EventOrder order, int keys, Sees sees, uint32 wanted);
   // Goes to what the keys find; for another find too, while the read is the same.
   void find(const ScanKeyData *keys);
   // The next event, until the next call; false after the last. One direction after each find. Checks for interrupts.
@@ -65,12 +65,15 @@ class EventScan {
   // Why the event cannot be read; null: it can, and event() has those of the wanted columns that are not NULL.
   const char *why() const { return current_->why; }
   const Event &event() const { return current_->event; }
+  // The table that holds the event.
+  Oid partition() const { return RelationGetRelid(current_->relation); }
   // Whether this very transaction stored the event.
   bool is_own() const;
-  // The event's row, known to be readable in each of its columns, as event() is from now on. Raises SP045.
+  // The event's row in the shape of the table that was named, known to be readable in each of its columns, as event() is
+  // from now on. Raises SP045.
   TupleTableSlot *whole();
-  TupleDesc shape() const { return RelationGetDescr(tables_[0].relation); }
-  AttrNumber attnum(Column column) const { return event_table(tables_[0].relation)->attnum[static_cast<int>(column)]; }
+  TupleDesc shape() const { return RelationGetDescr(root_); }
+  AttrNumber attnum(Column column) const { return event_table(root_)->attnum[static_cast<int>(column)]; }
   // Waits until what was read is durable, as durability.h says.
   void end();
 
@@ -80,23 +83,28 @@ class EventScan {
     Relation index;
     IndexScanDesc scan;
     TupleTableSlot *slot;
+    TupleConversionMap *map;  // null: its columns are where those of root_ are
     HeapTuple tuple;
-    enum { unread, there, ended } state;
     Event event;
     const char *why;
   };
   bool advance(Table *table, ScanDirection direction);
-  bool comes_first(const Table &a, const Table &b, ScanDirection direction) const;
+  // Greater than 0: the event of a comes before that of b.
+  static int compare(Datum a, Datum b, void *scan);
 
+  Relation root_;
   Table *tables_;
   int count_;
+  binaryheap *order_of_tables_;  // those that have an event, by it
   Table *current_;
-  LOCKMODE lock_;
+  ScanDirection direction_;
   EventOrder order_;
   int keys_;
   bool fresh_;
+  bool found_;                // whether next was called since find
   uint32 wanted_;
   FreshRead read_;
+  TupleTableSlot *whole_;
   MemoryContext memory_;      // in which the scan began
   MemoryContext row_memory_;  // of whole()
 };

@@ -19,6 +19,7 @@ extern "C" {
 #include <utils/inval.h>
 #include <utils/lsyscache.h>
 #include <utils/memutils.h>
+#include <utils/partcache.h>
 #include <utils/syscache.h>
 #include <utils/timestamp.h>
 #include <utils/xid8.h>
@@ -105,6 +106,14 @@ Oid find_index(Relation relation, const EventTable *table, Column first, bool mu
   return found;
 }
 
+bool is_cut_by_time(Relation root) {
+  if (root->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) return false;
+  PartitionKey key = RelationGetPartitionKey(root);
+  return key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 && key->partattrs[0] != InvalidAttrNumber &&
+         strcmp(NameStr(TupleDescAttr(RelationGetDescr(root), key->partattrs[0] - 1)->attname),
+                column_names[static_cast<int>(Column::timestamp)]) == 0;
+}
+
 void build(Relation relation, EventTable *table) {
   TupleDesc shape = RelationGetDescr(relation);
   Oid schema = get_namespace_oid("spine", false);
@@ -136,6 +145,10 @@ void build(Relation relation, EventTable *table) {
     if (table->attnum[c] == 0) bad_table(relation, psprintf("it has no column \"%s\"", column_names[c]));
 
   table->root = relation->rd_rel->relispartition ? partition_root(table->relid) : table->relid;
+  table->is_events = table->root == get_relname_relid("events", schema);
+  Relation root = table->root == table->relid ? relation : relation_open(table->root, AccessShareLock);
+  table->is_cut_by_time = is_cut_by_time(root);
+  if (root != relation) relation_close(root, AccessShareLock);
   table->sequence_index = find_index(relation, table, Column::organization_id, true);
   table->entity_index = find_index(relation, table, Column::entity_id, false);
 }
@@ -348,12 +361,14 @@ void forget_event_table(Oid relid) {
   if (tables == nullptr) return;
   if (OidIsValid(relid)) {
     EventTable *table = static_cast<EventTable *>(hash_search(tables, &relid, HASH_FIND, nullptr));
-    if (table != nullptr) table->valid = false;
-    return;
+    if (table == nullptr) return;
+    table->valid = false;
+    if (table->root != relid) return;  // else what is known of its partitions is known of it
   }
   HASH_SEQ_STATUS all;
   hash_seq_init(&all, tables);
-  while (EventTable *table = static_cast<EventTable *>(hash_seq_search(&all))) table->valid = false;
+  while (EventTable *table = static_cast<EventTable *>(hash_seq_search(&all)))
+    if (!OidIsValid(relid) || table->root == relid) table->valid = false;
 }
 
 void forget_enum_labels() {

@@ -19,6 +19,8 @@ struct EventTable {
   bool valid;
   uint64 version;            // differs after each change of the relation, or of any function
   Oid root;                  // the top of its partition tree: what a chain and its lock belong to
+  bool is_events;            // that is spine.events, whose chains spine.chain_partitions knows
+  bool is_cut_by_time;       // partitioned by ranges of the timestamp, or a partition of a table that is
   Oid sequence_index;        // unique (organization_id, sequence, …), or InvalidOid
   Oid entity_index;          // (entity_id, sequence), or InvalidOid
   AttrNumber attnum[column_count];

@@ -6,13 +6,15 @@
 #include "server/compat.h"
 #include "server/errors.h"
 #include "store/chain_lock.h"
+#include "store/chain_partitions.h"
 #include "store/event_scan.h"
 
 extern "C" {
 #include <access/htup_details.h>
+#include <access/table.h>
 #include <access/xact.h>
-#include <catalog/pg_inherits.h>
 #include <storage/bufmgr.h>
+#include <storage/lmgr.h>
 #include <utils/fmgroids.h>
 #include <utils/timestamp.h>
 }
@@ -40,37 +42,29 @@ RememberedHead *slot_of(Oid root, const Uuid &organization) {
   return &remembered[chain_key(root, organization) % lengthof(remembered)];
 }
 
-// With those that are being detached, which find_all_inheritors leaves out: they belong to the chain until that is done.
-List *partitions_of(Oid root) {
-  List *found = list_make1_oid(root);
-  ListCell *cell;
-  foreach (cell, found)  // the list grows meanwhile
-    found = list_concat(found, find_inheritance_children_extended(lfirst_oid(cell), false, AccessShareLock, nullptr, nullptr));
-  return found;
-}
+// What is known of a chain's end, and narrows the search for it: an index page is read item by item.
+struct Hint {
+  Oid partition;
+  int64 sequence;  // one that the chain had once, there; the last event from there on is the last of all
+};
 
-// The last event of the organization as of now: committed rows and this transaction's own. The chain's lock makes that
-// safe, and no snapshot of the transaction's can hide a row.
-//
-// known_sequence: one that the chain had once. It narrows the search, for an index page is read item by item; the last
-// event from there on is the last of all.
-Head read_head(const EventTable *table, const Uuid &organization, int64 known_sequence) {
+// The last event of the organization in these tables as of now: committed rows and this transaction's own. The chain's
+// lock makes that safe, and no snapshot of the transaction's can hide a row.
+bool find_last(Oid tables, const Uuid &organization, const Hint &hint, Head *head) {
   constexpr uint32 needed = event_place | bit(Column::timestamp) | bit(Column::event_hash);
-  // Through a partition's siblings, too, runs the chain; which of them has its end, nobody knows yet.
-  bool is_alone = table->root == table->relid;
   EventScan scan;
-  scan.begin(is_alone ? list_make1_oid(table->relid) : partitions_of(table->root), NoLock, EventOrder::chain, 2, Sees::current, needed);
+  scan.begin(tables, EventOrder::chain, 2, Sees::current, needed);
   pg_uuid_t wanted;
   memcpy(wanted.data, organization.data(), UUID_LEN);
-  auto find_last = [&](int64 at_least) {
+  auto look = [&](int64 at_least) {
     ScanKeyData keys[2];
     ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&wanted));
     ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(at_least));
     scan.find(keys);
     return scan.next(BackwardScanDirection);
   };
-  Head head{};
-  if ((is_alone && known_sequence != 0 && find_last(known_sequence)) || find_last(PG_INT64_MIN)) {
+  bool found = (hint.partition == tables && look(hint.sequence)) || look(PG_INT64_MIN);
+  if (found) {
     const Event &event = scan.event();
     if (scan.why() != nullptr || (event.present & needed) != needed || event.organization_id != organization ||
         event.event_hash.size != sizeof(Hash) || event.sequence < 1)
@@ -79,11 +73,47 @@ Head read_head(const EventTable *table, const Uuid &organization, int64 known_se
                       errhint("No event can be chained to it. See SELECT * FROM spine.find_chain_faults('%s'), "
                               "and restore the row from a backup.",
                               uuid_text(organization))));
-    head.sequence = event.sequence;
-    head.timestamp = event.timestamp - unix_time(0);
-    memcpy(head.hash.data(), event.event_hash.data, sizeof(Hash));
+    head->sequence = event.sequence;
+    head->timestamp = event.timestamp - unix_time(0);
+    memcpy(head->hash.data(), event.event_hash.data, sizeof(Hash));
+    head->partition = scan.partition();
   }
   scan.end();
+  return found;
+}
+
+// In the chain's newest partition, and in the default one, which may hold what is newer.
+Head find_last_of_partitions(ChainPartitionScan *partitions, const EventTable *table, const Uuid &organization, const Hint &hint) {
+  Head last{};
+  Relation root = table_open(table->root, AccessShareLock);
+  TimestampTz starts;
+  bool any = partitions->next(&starts);
+  if (any && starts == default_partition_starts) {
+    // Whoever moves events out of it locks it first; so what is read from here on is from before that, or from after.
+    Oid others = partition_from(root, starts).relid;
+    if (OidIsValid(others)) LockRelationOid(others, AccessShareLock);
+    partitions->end();
+    any = partitions->begin(organization) && partitions->next(&starts);
+  }
+  for (; any; any = partitions->next(&starts)) {
+    Partition partition = partition_from(root, starts);
+    Head head{};
+    if (!OidIsValid(partition.relid) || !find_last(partition.relid, organization, hint, &head)) continue;
+    if (head.sequence > last.sequence) last = head;
+    if (starts != default_partition_starts) break;
+  }
+  table_close(root, NoLock);
+  partitions->end();
+  return last;
+}
+
+Head read_head(const EventTable *table, const Uuid &organization, const Hint &hint) {
+  ChainPartitionScan partitions;
+  if (table->is_events && table->is_cut_by_time && partitions.begin(organization))
+    return find_last_of_partitions(&partitions, table, organization, hint);
+  // Through a partition's siblings, too, runs the chain; which of them has its end, nobody knows yet.
+  Head head{};
+  (void)find_last(table->root, organization, hint, &head);
   return head;
 }
 
@@ -113,17 +143,22 @@ bool is_last_row(Relation relation, const EventTable *table, const Uuid &id) {
 
 }  // namespace
 
-bool own_head(Relation relation, const EventTable *table, const Uuid &organization, Head *head) {
+bool own_head(const EventTable *table, const Uuid &organization, Head *head) {
   RememberedHead *known = slot_of(table->root, organization);
   if (known->generation != generation || !known->is_of(table->root, organization)) return false;
-  if (!known->is_stored) known->is_stored = is_last_row(relation, table, known->id);
+  if (!known->is_stored) {
+    Relation partition = table_open(known->head.partition, NoLock);
+    known->is_stored = is_last_row(partition, event_table(partition), known->id);
+    table_close(partition, NoLock);
+  }
   if (known->is_stored) *head = known->head;
   return known->is_stored;
 }
 
 Head read_head(const EventTable *table, const Uuid &organization) {
   const RememberedHead *known = slot_of(table->root, organization);
-  return read_head(table, organization, known->is_of(table->root, organization) ? known->head.sequence : 0);
+  bool is_known = known->is_of(table->root, organization);
+  return read_head(table, organization, is_known ? Hint{known->head.partition, known->head.sequence} : Hint{});
 }
 
 void remember_head(const EventTable *table, const EventValues &values, bool is_stored) {
@@ -135,6 +170,7 @@ void remember_head(const EventTable *table, const EventValues &values, bool is_s
   known->head.sequence = DatumGetInt64(values.get(Column::sequence));
   known->head.timestamp = DatumGetTimestampTz(values.get(Column::timestamp));
   memcpy(known->head.hash.data(), VARDATA_ANY(DatumGetPointer(values.get(Column::event_hash))), sizeof(Hash));
+  known->head.partition = table->relid;
   known->is_stored = is_stored;
   known->id = uuid_of(values.get(Column::id));
 }
@@ -150,6 +186,9 @@ int64 last_sequence(const EventTable *table, const Uuid &organization) {
   return read_head(table, organization).sequence;
 }
 
-void forget_heads() { generation++; }
+void forget_heads() {
+  generation++;
+  forget_noted_partitions();
+}
 
 }  // namespace spine

@@ -9,10 +9,11 @@ struct Head {
   int64 sequence;  // 0: the chain has no event yet
   TimestampTz timestamp;
   Hash hash;
+  Oid partition;  // the table that holds it
 };
 
 // Whether this transaction stored the chain's last event, and still holds the chain's lock: *head is that one.
-bool own_head(Relation relation, const EventTable *table, const Uuid &organization, Head *head);
+bool own_head(const EventTable *table, const Uuid &organization, Head *head);
 
 // The last event as of now, whoever stored it. It stays the last only where the chain is locked. Raises SP017.
 Head read_head(const EventTable *table, const Uuid &organization);
@@ -20,8 +21,8 @@ Head read_head(const EventTable *table, const Uuid &organization);
 // The sequence of the last event as of now, 0 without one. Raises SP017.
 int64 last_sequence(const EventTable *table, const Uuid &organization);
 
-// After an event was chained: the next one of this transaction need not look its predecessor up. is_stored: its row
-// is; else that will be looked at first, for a trigger does not learn whether its row was stored.
+// After an event was chained: the next one of this transaction need not look its predecessor up. table: the one that holds
+// it. is_stored: its row is; else that will be looked at first, for a trigger does not learn whether its row was stored.
 void remember_head(const EventTable *table, const EventValues &values, bool is_stored);
 
 // After rows were added that remember_head was not told of.

@@ -4,6 +4,7 @@
 #include "server/compat.h"
 #include "server/errors.h"
 #include "store/chain.h"
+#include "store/chain_partitions.h"
 #include "store/event_arguments.h"
 #include "store/head.h"
 
@@ -72,26 +73,36 @@ ExprState **prepare_checks(Relation relation) {
   return states;
 }
 
-// Stores events in spine.events as the executor's INSERT would, without its start-up: triggers, generated
+// Stores events in the partitions of spine.events as the executor's INSERT would, without its start-up: triggers, generated
 // columns, constraints and indexes all work, rules do not apply, and each event is one row or an error.
 class Writer {
  public:
-  void open(Relation relation, bool use_prepared_checks);
+  void open(Relation root, bool use_prepared_checks);
   // Chains and stores one event. Raises what complete_event and chain_event raise, and SP015.
   void store(EventValues *values);
   void close();
 
  private:
+  void enter(TimestampTz moment);
+  bool is_in(TimestampTz moment) const;
+  void leave();
+  bool chain(EventValues *values);
   void drop_chain_trigger();
   void prepare_defaults();
   void fill_added_columns();
 
-  Relation relation_;
+  Relation root_;
+  bool use_prepared_checks_;
   EState *estate_;
+  ResultRelInfo *root_result_;  // null where root_ has no triggers for statements that INSERT
+  TransitionCaptureState *transition_;
+  // The partition that the last event went to; null before the first.
+  Relation relation_;
+  TimestampTz starts_;
   ResultRelInfo *result_;
   TupleTableSlot *slot_;
-  TransitionCaptureState *transition_;
   ExprState **defaults_;  // by column, of those that somebody added; null without any
+  Oid before_;            // the partition of the event before the one that is being stored
 };
 
 void Writer::drop_chain_trigger() {
@@ -109,28 +120,66 @@ void Writer::drop_chain_trigger() {
   triggers->numtriggers = kept;
 }
 
-void Writer::open(Relation relation, bool use_prepared_checks) {
-  relation_ = relation;
-  if (relation->rd_rel->relkind != RELKIND_RELATION)
+void Writer::open(Relation root, bool use_prepared_checks) {
+  root_ = root;
+  use_prepared_checks_ = use_prepared_checks;
+  relation_ = nullptr;
+  if (!event_table(root)->is_cut_by_time)
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
-                    errmsg("\"%s\" is not a plain table", RelationGetRelationName(relation)),
+                    errmsg("\"%s\" is not partitioned by ranges of its timestamp", RelationGetRelationName(root)),
                     errhint("Events are emitted into the table that CREATE EXTENSION made; put it back.")));
   estate_ = CreateExecutorState();
   estate_->es_output_cid = GetCurrentCommandId(true);
-  result_ = makeNode(ResultRelInfo);
-  InitResultRelInfo(result_, relation, 0, nullptr, 0);
-  drop_chain_trigger();
-  if (use_prepared_checks && RelationGetDescr(relation)->constr != nullptr)
-    compat_check_states(result_) = prepare_checks(relation);
-  ExecOpenIndices(result_, false);
-  slot_ = ExecInitExtraTupleSlot(estate_, RelationGetDescr(relation), &TTSOpsVirtual);
-  prepare_defaults();
+  AfterTriggerBeginQuery();
+  root_result_ = nullptr;
   transition_ = nullptr;
-  if (result_->ri_TrigDesc != nullptr) {
-    AfterTriggerBeginQuery();
-    transition_ = MakeTransitionCaptureState(result_->ri_TrigDesc, RelationGetRelid(relation), CMD_INSERT);
-    ExecBSInsertTriggers(estate_, result_);
+  const TriggerDesc *triggers = root->trigdesc;
+  if (triggers != nullptr &&
+      (triggers->trig_insert_before_statement || triggers->trig_insert_after_statement || triggers->trig_insert_new_table)) {
+    root_result_ = makeNode(ResultRelInfo);
+    InitResultRelInfo(root_result_, root, 0, nullptr, 0);
+    transition_ = MakeTransitionCaptureState(root_result_->ri_TrigDesc, RelationGetRelid(root), CMD_INSERT);
+    ExecBSInsertTriggers(estate_, root_result_);
   }
+}
+
+bool Writer::is_in(TimestampTz moment) const {
+  return relation_ != nullptr && partition_at(root_, moment).relid == RelationGetRelid(relation_);
+}
+
+// Makes the partition of this moment the one that is stored in.
+void Writer::enter(TimestampTz moment) {
+  if (is_in(moment)) return;
+  leave();
+  MemoryContext before = MemoryContextSwitchTo(estate_->es_query_cxt);
+  for (;;) {
+    Partition found = partition_at(root_, moment);
+    relation_ = table_open(found.relid, RowExclusiveLock);
+    starts_ = found.starts;
+    // While this waited for the lock, the moment may have got another one.
+    if (is_in(moment)) break;
+    table_close(relation_, RowExclusiveLock);
+  }
+  if (relation_->rd_rel->relkind != RELKIND_RELATION)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("\"%s\" is not a plain table", RelationGetRelationName(relation_)),
+                    errhint("A partition of spine.events is a table as spine.create_partitions makes it; put it back.")));
+  if (!OidIsValid(event_table(relation_)->sequence_index)) report_no_index(relation_, true);
+  result_ = makeNode(ResultRelInfo);
+  InitResultRelInfo(result_, relation_, 0, root_result_, 0);
+  drop_chain_trigger();
+  if (use_prepared_checks_ && RelationGetDescr(relation_)->constr != nullptr)
+    compat_check_states(result_) = prepare_checks(relation_);
+  ExecOpenIndices(result_, false);
+  slot_ = ExecInitExtraTupleSlot(estate_, RelationGetDescr(relation_), &TTSOpsVirtual);
+  MemoryContextSwitchTo(before);
+  prepare_defaults();
+}
+
+void Writer::leave() {
+  if (relation_ == nullptr) return;
+  ExecCloseIndices(result_);
+  table_close(relation_, NoLock);
+  relation_ = nullptr;
 }
 
 // Columns that somebody added to the table get their defaults.
@@ -176,13 +225,15 @@ void to_slot(const EventTable *table, const EventValues &values, TupleTableSlot 
   }
 }
 
-void Writer::store(EventValues *values) {
+// Runs the triggers that come before, and chains what they leave. False: the event belongs into another partition, and is
+// as it was.
+bool Writer::chain(EventValues *values) {
   ResetPerTupleExprContext(estate_);
   ExecClearTuple(slot_);
   fill_added_columns();
-  TriggerDesc *triggers = result_->ri_TrigDesc;
+  const TriggerDesc *triggers = result_->ri_TrigDesc;
   bool was_stamped = values->has(Column::id);
-  EventValues stamped = *values;
+  EventValues given = *values;
   if (triggers != nullptr && triggers->trig_insert_before_row) {
     // Triggers see what the caller said. What they say is checked as if he had.
     for (Column stamp : stamps) values->null[static_cast<int>(stamp)] = true;
@@ -190,7 +241,7 @@ void Writer::store(EventValues *values) {
     ExecStoreVirtualTuple(slot_);
     if (!ExecBRInsertTriggers(estate_, result_, slot_))
       ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED),
-                      errmsg("a trigger on table \"%s\" suppressed the event", RelationGetRelationName(relation_)),
+                      errmsg("a trigger on table \"%s\" suppressed the event", RelationGetRelationName(root_)),
                       errhint("A BEFORE INSERT trigger that somebody added returned NULL. Events must not get lost: "
                               "drop the trigger.")));
     slot_getallattrs(slot_);
@@ -204,13 +255,24 @@ void Writer::store(EventValues *values) {
   const EventTable *table = event_table(relation_);
   if (!values->has(Column::id)) {
     // What a trigger left as it was emitted was checked then, and rights are those of then.
-    check_event(table, values, was_stamped ? &stamped : nullptr);
+    check_event(table, values, was_stamped ? &given : nullptr);
     if (was_stamped)
-      for (Column stamp : {Column::id, Column::recorded_by, Column::transaction_id}) values->set(stamp, stamped.get(stamp));
+      for (Column stamp : {Column::id, Column::recorded_by, Column::transaction_id}) values->set(stamp, given.get(stamp));
     else
       stamp_event(values);
   }
-  chain_event(relation_, table, values);
+  before_ = chain_event(table, values, nullptr);
+  TimestampTz moment = DatumGetTimestampTz(values->get(Column::timestamp));
+  if (is_in(moment)) return true;
+  *values = given;
+  enter(moment);
+  return false;
+}
+
+void Writer::store(EventValues *values) {
+  if (relation_ == nullptr) enter(GetCurrentTimestamp());
+  while (!chain(values)) continue;
+  const EventTable *table = event_table(relation_);
   to_slot(table, *values, slot_);
   if (TTS_EMPTY(slot_)) ExecStoreVirtualTuple(slot_);
   slot_->tts_tableOid = RelationGetRelid(relation_);
@@ -223,18 +285,17 @@ void Writer::store(EventValues *values) {
   table_tuple_insert(relation_, slot_, estate_->es_output_cid, 0, nullptr);
   List *recheck = NIL;
   if (result_->ri_NumIndices > 0) recheck = compat_insert_index_tuples(result_, slot_, estate_);
-  if (triggers != nullptr) ExecARInsertTriggers(estate_, result_, slot_, recheck, transition_);
+  if (result_->ri_TrigDesc != nullptr) ExecARInsertTriggers(estate_, result_, slot_, recheck, transition_);
   list_free(recheck);
-  remember_head(table, *values, true);
+  if (before_ != RelationGetRelid(relation_)) note_partition(uuid_of(values->get(Column::organization_id)), starts_);
+  remember_head(event_table(relation_), *values, true);
 }
 
 void Writer::close() {
-  if (result_->ri_TrigDesc != nullptr) {
-    ExecASInsertTriggers(estate_, result_, transition_);
-    AfterTriggerEndQuery(estate_);
-    ExecCloseResultRelations(estate_);
-  }
-  ExecCloseIndices(result_);
+  if (root_result_ != nullptr) ExecASInsertTriggers(estate_, root_result_, transition_);
+  AfterTriggerEndQuery(estate_);
+  ExecCloseResultRelations(estate_);
+  leave();
   ExecResetTupleTable(estate_->es_tupleTable, false);
   FreeExecutorState(estate_);
 }

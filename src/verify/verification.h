@@ -23,8 +23,18 @@ struct Redo {
 
 struct BlockShare;
 
-struct Verification {
+// One of the tables that hold the events, in the order of their time. All their blocks together are counted through.
+struct VerifiedTable {
   Relation relation;
+  uint64 first;  // block of all
+  BlockNumber blocks;
+};
+
+struct Verification {
+  Oid relid;  // spine.events
+  VerifiedTable *tables;
+  int table_count;
+  VerifiedTable *table;  // that is being read
   FreshRead read;
   MemoryContext per_row;
   bool one;  // only this organization
@@ -38,9 +48,9 @@ struct Verification {
   RecordSort summaries;
   Redo redo;
   bool singles;       // the second reading
-  BlockNumber blocks;
+  uint64 blocks;
   BlockShare *share;  // who reads which blocks; null: all of them here
-  UnreadableBlocks unreadable;
+  UnreadableBlocks unreadable;  // of the table that is being read
   VerifyProgress progress;
 };
 
@@ -54,8 +64,12 @@ void walk_chains(Verification *v);
 // Kilobytes for each sort of a verification that so many processes do together.
 int sort_memory(int processes);
 
-// The next blocks to read for this process; false: none are left.
-bool take_blocks(BlockShare *share, BlockNumber *first, BlockNumber *count);
+// Opens the tables that hold the events. sizes: how many blocks of each are to be read, or null: all that there are.
+void open_tables(Verification *v, const List *relids, const BlockNumber *sizes);
+void close_tables(Verification *v);
+
+// The next blocks of all to read for this process; false: none are left.
+bool take_blocks(BlockShare *share, uint64 *first, uint64 *count);
 
 // How many parallel workers the table's size and the settings ask for.
 int planned_workers(const Verification *v);

@@ -1,4 +1,4 @@
-// spine.verify_chain and spine.find_chain_faults: one reading of the table, in the order in which it lies, by as
+// spine.verify_chain and spine.find_chain_faults: one reading of the tables, in the order in which they lie, by as
 // many processes as verify_parallel.cpp decides.
 //
 // Content is checked row by row. Links are folded into segments (core/chain_check.h), which a disk-backed sort
@@ -13,6 +13,7 @@
 #include "server/errors.h"
 #include "server/subtransaction.h"
 #include "store/event_table.h"
+#include "store/partitions.h"
 #include "verify/verification.h"
 
 extern "C" {
@@ -232,7 +233,8 @@ bool is_wanted(const Verification *v, const Event &event) {
 }
 
 const char *table_name(const Verification *v) {
-  return psprintf("%s.%s", get_namespace_name(RelationGetNamespace(v->relation)), RelationGetRelationName(v->relation));
+  Relation relation = v->table->relation;
+  return psprintf("%s.%s", get_namespace_name(RelationGetNamespace(relation)), RelationGetRelationName(relation));
 }
 
 const char *row_detail(const Verification *v, const BlockScan *row, const char *why) {
@@ -310,10 +312,18 @@ struct RowVisitor : BlockVisitor {
 
 void read_rows(Verification *v, BlockNumber first, BlockNumber end) {
   BlockScan scan;
-  scan.begin(v->relation, &v->read);
+  scan.begin(v->table->relation, &v->read);
   RowVisitor visitor(v, first);
   scan.visit(first, end, &visitor);
   visitor.report(end);
+}
+
+// These of all blocks.
+void read_shared_blocks(Verification *v, uint64 first, uint64 end) {
+  for (v->table = v->tables; v->table < v->tables + v->table_count; v->table++) {
+    uint64 from = Max(first, v->table->first), to = Min(end, v->table->first + v->table->blocks);
+    if (from < to) read_rows(v, static_cast<BlockNumber>(from - v->table->first), static_cast<BlockNumber>(to - v->table->first));
+  }
 }
 
 struct MissingEnd : LostEnd {
@@ -331,7 +341,7 @@ void find_missing_ends(Verification *v) {
   missing.v = v;
   const Uuid *organizations = v->one ? &v->organization : v->readable.all ? nullptr : v->readable.sorted;
   int count = v->one ? v->one_is_readable : v->readable.count;
-  ErrorData *error = catch_error([&] { find_lost_ends(v->relation, &v->read, v->unreadable, organizations, count, &missing); }, tells_of_damage);
+  ErrorData *error = catch_error([&] { find_lost_ends(v->table->relation, &v->read, v->unreadable, organizations, count, &missing); }, tells_of_damage);
   if (error == nullptr) return;
   put_unreadable(v, psprintf("an index of table %s cannot be read, so that chains may have lost their last events unseen: %s", table_name(v),
                              error->message));
@@ -359,7 +369,6 @@ void begin_results(Verification *v) {
   v->summaries.begin(work_mem);
   v->redo.count = 0;
   v->redo.all = false;
-  v->blocks = RelationGetNumberOfBlocks(v->relation);
   begin_progress(&v->progress, v->blocks);
 }
 
@@ -379,6 +388,7 @@ int refuse_damaged_pages() {
 void verify(Verification *v) {
   int settings_level = refuse_damaged_pages();
   v->read.begin();
+  open_tables(v, leaves_of(v->relid), nullptr);
   v->per_row = AllocSetContextCreate(CurrentMemoryContext, "verified row", ALLOCSET_DEFAULT_SIZES);
   begin_results(v);
   int workers = planned_workers(v);
@@ -418,7 +428,7 @@ Verification *verification_of(FunctionCallInfo fcinfo) {
   v->readable = require_reading(relid);
   v->one_is_readable = v->one && v->readable.has(v->organization);
   v->progress.counts_hidden = !v->readable.all;
-  v->relation = table_open(relid, AccessShareLock);
+  v->relid = relid;
   v->progress.has_organization = v->one;
   v->progress.organization = v->organization;
   return v;
@@ -465,10 +475,31 @@ void put_row(Verification *v, ReturnSetInfo *result, Datum *values, bool *nulls,
 void finish_verification(Verification *v) {
   v->faults.end();
   v->summaries.end();
-  table_close(v->relation, AccessShareLock);
+  close_tables(v);
 }
 
 }  // namespace
+
+void open_tables(Verification *v, const List *relids, const BlockNumber *sizes) {
+  v->tables = static_cast<VerifiedTable *>(palloc(sizeof(VerifiedTable) * static_cast<Size>(Max(list_length(relids), 1))));
+  v->table_count = 0;
+  v->blocks = 0;
+  for (int i = 0; i < list_length(relids); i++) {
+    Relation relation = try_table_open(list_nth_oid(relids, i), AccessShareLock);
+    if (relation == nullptr) continue;  // it was detached and dropped meanwhile
+    if (relation->rd_rel->relkind != RELKIND_RELATION) {
+      table_close(relation, AccessShareLock);
+      continue;
+    }
+    BlockNumber blocks = sizes != nullptr ? sizes[i] : RelationGetNumberOfBlocks(relation);
+    v->tables[v->table_count++] = {relation, v->blocks, blocks};
+    v->blocks += blocks;
+  }
+}
+
+void close_tables(Verification *v) {
+  for (int i = 0; i < v->table_count; i++) table_close(v->tables[i].relation, AccessShareLock);
+}
 
 void read_table(Verification *v, int processes) {
   MemoryContext before = CurrentMemoryContext;
@@ -480,12 +511,14 @@ void read_table(Verification *v, int processes) {
   if (v->one) add_outside(v, v->organization, 0);  // it has its row in the answer, also without an event
 
   if (v->share == nullptr) {
-    v->unreadable = {};
-    read_rows(v, 0, v->blocks);
-    find_missing_ends(v);
+    for (v->table = v->tables; v->table < v->tables + v->table_count; v->table++) {
+      v->unreadable = {};
+      read_rows(v, 0, v->table->blocks);
+      find_missing_ends(v);
+    }
   } else {
-    BlockNumber first, count;
-    while (take_blocks(v->share, &first, &count)) read_rows(v, first, first + count);
+    uint64 first, count;
+    while (take_blocks(v->share, &first, &count)) read_shared_blocks(v, first, first + count);
   }
   drain_folder(v);
   MemoryContextSwitchTo(before);

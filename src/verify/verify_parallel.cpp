@@ -28,9 +28,9 @@ namespace spine {
 
 // Pieces are large at first and shrink, so that chains are cut seldom and all processes end together.
 struct BlockShare {
-  BlockNumber blocks;
+  uint64 blocks;
   uint32 processes;
-  pg_atomic_uint32 next;
+  pg_atomic_uint64 next;
 };
 
 namespace {
@@ -43,11 +43,13 @@ enum Key : uint64 {
   key_query,
   key_buffers,
   key_wal,
-  key_readable
+  key_readable,
+  key_tables,
+  key_sizes
 };
 
 struct Shared {
-  Oid relid;
+  int tables;  // how many lie under key_tables, and their blocks under key_sizes
   bool one;
   Uuid organization;
   bool reads_all;
@@ -125,7 +127,9 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
                         strlen(query) + 1,
                         mul_size(sizeof(BufferUsage), static_cast<Size>(workers)),
                         mul_size(sizeof(WalUsage), static_cast<Size>(workers)),
-                        Max(mul_size(sizeof(Uuid), static_cast<Size>(v->readable.count)), 1)};
+                        Max(mul_size(sizeof(Uuid), static_cast<Size>(v->readable.count)), 1),
+                        mul_size(sizeof(Oid), static_cast<Size>(v->table_count)),
+                        mul_size(sizeof(BlockNumber), static_cast<Size>(v->table_count))};
   for (Size size : sizes) shm_toc_estimate_chunk(&context->estimator, size);
   shm_toc_estimate_keys(&context->estimator, lengthof(sizes));
   InitializeParallelDSM(context);
@@ -136,7 +140,7 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   }
 
   Shared *shared = allocate<Shared>(context, key_shared, sizes[0]);
-  shared->relid = RelationGetRelid(v->relation);
+  shared->tables = v->table_count;
   shared->one = v->one;
   shared->organization = v->organization;
   shared->reads_all = v->readable.all;
@@ -145,7 +149,7 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   shared->range = v->range;
   shared->share.blocks = v->blocks;
   shared->share.processes = static_cast<uint32>(processes);
-  pg_atomic_init_u32(&shared->share.next, 0);
+  pg_atomic_init_u64(&shared->share.next, 0);
   pg_atomic_init_u64(&shared->counts.rows, 0);
   pg_atomic_init_u64(&shared->counts.blocks, 0);
   SpinLockInit(&shared->lock);
@@ -160,6 +164,12 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   BufferUsage *buffers = allocate<BufferUsage>(context, key_buffers, sizes[5]);
   WalUsage *wal = allocate<WalUsage>(context, key_wal, sizes[6]);
   std::copy_n(v->readable.sorted, v->readable.count, allocate<Uuid>(context, key_readable, sizes[7]));
+  Oid *tables = allocate<Oid>(context, key_tables, sizes[8]);
+  BlockNumber *blocks = allocate<BlockNumber>(context, key_sizes, sizes[9]);
+  for (int i = 0; i < v->table_count; i++) {
+    tables[i] = RelationGetRelid(v->tables[i].relation);
+    blocks[i] = v->tables[i].blocks;
+  }
 
   LaunchParallelWorkers(context);
   int launched = context->nworkers_launched;
@@ -189,27 +199,32 @@ bool may_succeed_alone(const ErrorData &error) {
 
 int sort_memory(int processes) { return Max(work_mem / processes, 64); }
 
-bool take_blocks(BlockShare *share, BlockNumber *first, BlockNumber *count) {
-  const BlockNumber least = Max(share->blocks / (64 * share->processes), 1);
-  uint32 next = pg_atomic_read_u32(&share->next);
+bool take_blocks(BlockShare *share, uint64 *first, uint64 *count) {
+  const uint64 least = Max(share->blocks / (64 * share->processes), 1);
+  uint64 next = pg_atomic_read_u64(&share->next);
   do {
     if (next >= share->blocks) return false;
-    BlockNumber left = share->blocks - next;
+    uint64 left = share->blocks - next;
     *first = next;
     *count = Min(left, Max(left / (2 * share->processes), least));
-  } while (!pg_atomic_compare_exchange_u32(&share->next, &next, next + *count));
+  } while (!pg_atomic_compare_exchange_u64(&share->next, &next, next + *count));
   return true;
 }
 
 int planned_workers(const Verification *v) {
-  // Handing out blocks is heap's own way of scanning; and a worker could not begin a verification's subtransactions.
-  if (v->relation->rd_tableam != GetHeapamTableAmRoutine() || !v->read.can_be_shared() || IsInParallelMode()) return 0;
+  // A worker could not begin a verification's subtransactions.
+  if (!v->read.can_be_shared() || IsInParallelMode()) return 0;
   int most = Min(max_parallel_maintenance_workers, max_parallel_workers);
-  int workers = RelationGetParallelWorkers(v->relation, -1);
+  int asked = -1;
+  for (int i = 0; i < v->table_count; i++) {
+    // Handing out blocks is heap's own way of scanning.
+    if (v->tables[i].relation->rd_tableam != GetHeapamTableAmRoutine()) return 0;
+    asked = Max(asked, RelationGetParallelWorkers(v->tables[i].relation, -1));
+  }
+  int workers = asked;
   if (workers < 0) {
-    uint64 blocks = v->blocks;
-    workers = blocks > 0 && blocks >= static_cast<uint64>(min_parallel_table_scan_size) ? 1 : 0;
-    for (uint64 enough = Max(min_parallel_table_scan_size, 1); workers > 0 && workers < most && blocks >= 3 * enough; enough *= 3)
+    workers = v->blocks > 0 && v->blocks >= static_cast<uint64>(min_parallel_table_scan_size) ? 1 : 0;
+    for (uint64 enough = Max(min_parallel_table_scan_size, 1); workers > 0 && workers < most && v->blocks >= 3 * enough; enough *= 3)
       workers++;
   }
   return Min(workers, most);
@@ -248,7 +263,10 @@ void spine_verify_worker(dsm_segment *segment, shm_toc *toc) {
 
   Verification *v = static_cast<Verification *>(palloc0(sizeof(Verification)));
   v->per_row = AllocSetContextCreate(CurrentMemoryContext, "verified row", ALLOCSET_DEFAULT_SIZES);
-  v->relation = table_open(shared->relid, AccessShareLock);
+  const Oid *tables = look_up<Oid>(toc, key_tables);
+  List *relids = NIL;
+  for (int i = 0; i < shared->tables; i++) relids = lappend_oid(relids, tables[i]);
+  open_tables(v, relids, look_up<BlockNumber>(toc, key_sizes));
   v->one = shared->one;
   v->organization = shared->organization;
   v->readable = {shared->reads_all, shared->readable, look_up<Uuid>(toc, key_readable)};
@@ -257,7 +275,7 @@ void spine_verify_worker(dsm_segment *segment, shm_toc *toc) {
   v->read.begin_shared(RestoreSnapshot(look_up<char>(toc, key_snapshot)));
   read_share(v, shared, segments, faults);
   v->read.end_shared();
-  table_close(v->relation, AccessShareLock);
+  close_tables(v);
 
   SpinLockAcquire(&shared->lock);
   shared->newest_read = Max(shared->newest_read, v->read.guard().newest());

@@ -129,7 +129,7 @@ bool is_current(const ProgressRecord &record) {
 
 }  // namespace
 
-void begin_progress(VerifyProgress *progress, BlockNumber blocks) {
+void begin_progress(VerifyProgress *progress, uint64 blocks) {
   pg_atomic_init_u64(&progress->own.rows, 0);
   pg_atomic_init_u64(&progress->own.blocks, 0);
   progress->counts = &progress->own;

@@ -31,7 +31,7 @@ struct VerifyProgress {
 };
 
 // Nothing is read yet, of so many blocks.
-void begin_progress(VerifyProgress *progress, BlockNumber blocks);
+void begin_progress(VerifyProgress *progress, uint64 blocks);
 
 // So much more was read by this process. Reports where it is time to.
 void advance_progress(VerifyProgress *progress, uint64 rows, uint64 blocks);
