@@ -6,21 +6,21 @@ CREATE TEMP VIEW member_function AS SELECT p.* FROM pg_proc p JOIN member ON cla
 CREATE TEMP VIEW member_relation AS SELECT c.* FROM pg_class c JOIN member ON classid = 'pg_class'::regclass AND objid = c.oid;
 SELECT count(*) > 20 AS functions_are_looked_at FROM member_function;
 
--- A comment on every object, and on what hangs on its tables.
+-- A comment on every object, and on what hangs on its tables; but not again on what a partition has from its table.
 SELECT pg_describe_object(classid, objid, 0) AS has_no_comment FROM member
  WHERE obj_description(objid, (SELECT relname FROM pg_class WHERE oid = classid)) IS NULL
    -- The types that come with a table, a view or another type.
    AND NOT (classid = 'pg_type'::regclass AND (SELECT typrelid <> 0 OR typelem <> 0 FROM pg_type WHERE oid = objid))
 UNION ALL
 SELECT format('column %s.%s', c.oid::regclass, attname) FROM member_relation c JOIN pg_attribute ON attrelid = c.oid
- WHERE attnum > 0 AND NOT attisdropped AND relkind <> 'S' AND col_description(attrelid, attnum) IS NULL
+ WHERE attnum > 0 AND NOT attisdropped AND relkind <> 'S' AND NOT relispartition AND col_description(attrelid, attnum) IS NULL
 UNION ALL
 SELECT 'constraint ' || k.conname FROM member_relation c JOIN pg_constraint k ON k.conrelid = c.oid
- WHERE k.contype <> 'n' AND obj_description(k.oid, 'pg_constraint') IS NULL
+ WHERE k.contype <> 'n' AND NOT relispartition AND obj_description(k.oid, 'pg_constraint') IS NULL
 UNION ALL
-SELECT 'index ' || indexrelid::regclass FROM member_relation c JOIN pg_index ON indrelid = c.oid WHERE obj_description(indexrelid, 'pg_class') IS NULL
+SELECT 'index ' || indexrelid::regclass FROM member_relation c JOIN pg_index ON indrelid = c.oid WHERE NOT relispartition AND obj_description(indexrelid, 'pg_class') IS NULL
 UNION ALL
-SELECT 'trigger ' || tgname FROM member_relation c JOIN pg_trigger t ON tgrelid = c.oid WHERE obj_description(t.oid, 'pg_trigger') IS NULL
+SELECT 'trigger ' || tgname FROM member_relation c JOIN pg_trigger t ON tgrelid = c.oid WHERE tgparentid = 0 AND obj_description(t.oid, 'pg_trigger') IS NULL
 UNION ALL
 SELECT 'policy ' || polname FROM member_relation c JOIN pg_policy p ON polrelid = c.oid WHERE obj_description(p.oid, 'pg_policy') IS NULL;
 
@@ -41,8 +41,8 @@ SELECT oid::regprocedure AS has_other_settings FROM member_function WHERE procon
 
 -- Whoever writes is neither parallel safe nor stable.
 SELECT oid::regprocedure AS writes FROM member_function WHERE proname ~ '^(emit|chain_pending|grant|revoke)' AND (provolatile <> 'v' OR proparallel <> 'u');
--- Tables that hold data are dumped, and are plain heap.
-SELECT c.oid::regclass AS is_not_dumped FROM member_relation c WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'people_os_spine' AND c.oid = ANY (e.extconfig));
+-- Tables that hold data are dumped, and are plain heap. What restored events write anew is not.
+SELECT c.oid::regclass AS is_not_dumped FROM member_relation c WHERE relkind = 'r' AND relname <> 'chain_partitions' AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'people_os_spine' AND c.oid = ANY (e.extconfig));
 SELECT c.oid::regclass AS is_another_kind FROM member_relation c LEFT JOIN pg_am m ON m.oid = relam WHERE relkind = 'r' AND (relpersistence <> 'p' OR amname <> 'heap');
 -- No index follows a collation whose rules another version of the C library or of ICU may change.
 SELECT i.indexrelid::regclass AS follows_a_collation FROM member_relation c JOIN pg_index i ON indrelid = c.oid, unnest(indcollation) k (used)
@@ -54,13 +54,13 @@ SELECT c.oid::regclass AS has_no_replica_identity FROM member_relation c
  WHERE relkind = 'r' AND relreplident <> 'f' AND (relreplident <> 'd' OR NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary));
 -- Only the owner writes, but to spine.events.
 SELECT c.oid::regclass AS is_written_by_others FROM member_relation c
- WHERE relkind = 'r' AND relname <> 'events' AND 2 <> (SELECT count(*) FROM pg_trigger t
+ WHERE relkind = 'r' AND NOT relispartition AND 2 <> (SELECT count(*) FROM pg_trigger t
    WHERE t.tgrelid = c.oid AND t.tgfoid = 'spine.refuse_writer'::regproc AND t.tgenabled = 'A' AND t.tgtype IN (62, 31));
 
 -- The table of rights has each object once, and no other; and what the functions grant is what it says.
 CREATE TEMP VIEW right_of_member AS
   SELECT 'schema' AS kind, 'spine' AS name
-  UNION ALL SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, relname FROM member_relation WHERE relkind IN ('r', 'v', 'S')
+  UNION ALL SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, relname FROM member_relation WHERE relkind IN ('r', 'p', 'v', 'S')
   UNION ALL SELECT 'function', proname FROM member_function
   UNION ALL SELECT 'type', typname FROM pg_type t JOIN member ON classid = 'pg_type'::regclass AND objid = t.oid WHERE typrelid = 0 AND typelem = 0;
 SELECT kind, name, count(r.kind) AS expected_rights, count(m.kind) AS objects

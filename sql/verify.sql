@@ -97,9 +97,9 @@ SET min_parallel_table_scan_size = '1GB';
 SELECT pg_temp.workers();
 SET min_parallel_table_scan_size = 0;
 BEGIN;
-ALTER TABLE spine.events SET (parallel_workers = 2);
+ALTER TABLE spine.events_default SET (parallel_workers = 2);
 SELECT pg_temp.workers();
-ALTER TABLE spine.events SET (parallel_workers = 0);
+ALTER TABLE spine.events_default SET (parallel_workers = 0);
 SELECT pg_temp.workers();
 ROLLBACK;
 SET max_parallel_maintenance_workers = 1;
@@ -162,11 +162,11 @@ CREATE FUNCTION pg_temp.tamper(organization uuid) RETURNS void LANGUAGE sql AS $
   UPDATE spine.events SET sequence = 0 WHERE organization_id = organization AND sequence = 250;
 $$;
 ALTER TABLE spine.events ENABLE TRIGGER zz_chain_event;
-ALTER TABLE spine.events ADD CONSTRAINT once UNIQUE (organization_id, sequence);
+ALTER TABLE spine.events_default ADD CONSTRAINT once UNIQUE (organization_id, sequence);
 SELECT count(spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'x'), payload => jsonb_build_object('n', i),
          organization_id => ('00000000-0000-4000-8000-0000000e5' || lpad((i % 20)::text, 3, '0'))::uuid))
   FROM generate_series(1, 6400) i;
-ALTER TABLE spine.events DROP CONSTRAINT once;
+ALTER TABLE spine.events_default DROP CONSTRAINT once;
 ALTER TABLE spine.events DISABLE TRIGGER ALL;
 SELECT count(pg_temp.tamper(('00000000-0000-4000-8000-0000000e5' || lpad(i::text, 3, '0'))::uuid)) FROM generate_series(1, 7) i;
 SELECT count(pg_temp.compare(organization, low, high))

@@ -44,7 +44,7 @@ SELECT ways(format('SELECT * FROM spine.activity_feed WHERE event_id < %L ORDER 
 -- What is not counted yet is found in the index, also where the planner is free.
 RESET enable_seqscan;
 RESET enable_bitmapscan;
-SELECT q, bool_or(way LIKE '%events_pkey%') AS by_index, bool_or(way LIKE '%Seq Scan on events%') AS whole
+SELECT q, bool_or(way LIKE '%events_default_pkey%') AS by_index, bool_or(way LIKE '%Seq Scan on events_default%') AS whole
   FROM unnest(ARRAY['TABLE spine.uncounted_events', 'TABLE spine.events_by_day', 'SELECT domain, sum(events) FROM spine.events_by_domain GROUP BY 1', 'TABLE spine.events_by_actor']) q, ways(q) way GROUP BY q ORDER BY q;
 RESET ROLE;
 
