@@ -66,7 +66,8 @@ TABLE wrong;
 SELECT count(*) FROM spine.uncounted_events;
 SELECT count(spine.emit_event('hcm.employee.changed', entity_id => :'E', organization_id => o, severity => 'low'))
   FROM generate_series(1, 3), unnest(ARRAY[:'B', :'C']::uuid[]) o;
-SELECT right(organization_id::text, 4) AS organization, sequence, event_type FROM spine.uncounted_events ORDER BY 1, 2;
+SELECT right(organization_id::text, 4) AS organization, sequence, event_type FROM spine.uncounted_events
+ WHERE organization_id <> '00000000-0000-0000-0000-000000000000' ORDER BY 1, 2;
 TABLE wrong;
 SELECT spine.refresh_dashboards(), spine.refresh_dashboards() AS again;
 SELECT count(*) FROM spine.uncounted_events;

@@ -120,7 +120,7 @@ bool SegmentFolder::drain(Segment *segment) noexcept {
   return false;
 }
 
-void ChainWalker::begin(const Range &range, bool singles) noexcept {
+Status ChainWalker::begin(const Range &range, bool singles, const Anchor *anchor) noexcept {
   range_ = range;
   singles_ = singles;
   overlapped_ = has_current_ = has_previous_ = false;
@@ -128,6 +128,17 @@ void ChainWalker::begin(const Range &range, bool singles) noexcept {
   head_ = zero_hash;
   current_.clear();
   previous_.clear();
+  // Where the range begins behind the event after it, that event's predecessor is not asked for.
+  if (anchor == nullptr || range.from - 1 > anchor->sequence) return Status::ok;
+  has_current_ = true;
+  current_sequence_ = anchor->sequence;
+  current_timestamp_ = anchor->timestamp;
+  try {
+    current_.push_back(anchor->hash);
+  } catch (const std::bad_alloc &) {
+    return Status::out_of_memory;
+  }
+  return Status::ok;
 }
 
 void ChainWalker::judge(const Segment &segment, StructureFaults *faults) const {

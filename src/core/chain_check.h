@@ -56,6 +56,13 @@ struct Range {
   bool has_context() const { return from > 1; }
 };
 
+// Where a chain begins whose older events were retired: the last of those.
+struct Anchor {
+  int64_t sequence;
+  int64_t timestamp;  // microseconds
+  Hash hash;
+};
+
 // Folds links into segments in memory of a fixed size (6 MB at most): a few slots for the organizations that share
 // a hash; one that finds them all occupied displaces a segment, which the caller stores.
 class SegmentFolder {
@@ -110,8 +117,10 @@ struct StructureFaults {
 // Walks the segments of one organization, sorted by first sequence.
 class ChainWalker {
  public:
-  // singles: every segment holds one event, which is what naming duplicates needs.
-  void begin(const Range &range, bool singles) noexcept;
+  // singles: every segment holds one event, which is what naming duplicates needs. anchor: null where the chain begins at
+  // its first event. What it covers counts as if it were there; an event that is there all the same shares a sequence with it.
+  // ok, or out_of_memory.
+  Status begin(const Range &range, bool singles, const Anchor *anchor = nullptr) noexcept;
 
   // ok, or out_of_memory.
   Status add(const Segment &segment, StructureFaults *faults) noexcept;

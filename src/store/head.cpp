@@ -5,6 +5,7 @@
 #include "core/uuid.h"
 #include "server/compat.h"
 #include "server/errors.h"
+#include "store/anchors.h"
 #include "store/chain_lock.h"
 #include "store/chain_partitions.h"
 #include "store/event_scan.h"
@@ -107,14 +108,25 @@ Head find_last_of_partitions(ChainPartitionScan *partitions, const EventTable *t
   return last;
 }
 
+// Of a chain that has no event left.
+Head anchor_of(const Uuid &organization) {
+  Head head{};
+  Anchor anchor;
+  AnchorReader anchors;
+  anchors.begin();
+  if (anchors.find(organization, PG_INT64_MAX, &anchor)) head = {anchor.sequence, anchor.timestamp - unix_time(0), anchor.hash, InvalidOid};
+  anchors.end();
+  return head;
+}
+
 Head read_head(const EventTable *table, const Uuid &organization, const Hint &hint) {
+  Head head{};
   ChainPartitionScan partitions;
   if (table->is_events && table->is_cut_by_time && partitions.begin(organization))
-    return find_last_of_partitions(&partitions, table, organization, hint);
-  // Through a partition's siblings, too, runs the chain; which of them has its end, nobody knows yet.
-  Head head{};
-  (void)find_last(table->root, organization, hint, &head);
-  return head;
+    head = find_last_of_partitions(&partitions, table, organization, hint);
+  else  // through a partition's siblings, too, runs the chain; which of them has its end, nobody knows yet
+    (void)find_last(table->root, organization, hint, &head);
+  return head.sequence == 0 && table->is_events ? anchor_of(organization) : head;
 }
 
 // Whether this transaction's row of that id is where a backend's last row usually is: at the end of the block that it

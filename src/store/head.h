@@ -9,7 +9,7 @@ struct Head {
   int64 sequence;  // 0: the chain has no event yet
   TimestampTz timestamp;
   Hash hash;
-  Oid partition;  // the table that holds it
+  Oid partition;  // the table that holds it; InvalidOid: none does, it was retired
 };
 
 // Whether this transaction stored the chain's last event, and still holds the chain's lock: *head is that one.

@@ -12,6 +12,7 @@
 #include "core/uuid.h"
 #include "server/errors.h"
 #include "server/subtransaction.h"
+#include "store/anchors.h"
 #include "store/event_table.h"
 #include "store/partitions.h"
 #include "verify/verification.h"
@@ -527,6 +528,8 @@ void read_table(Verification *v, int processes) {
 
 void walk_chains(Verification *v) {
   ChainWalker *walker = owned_by_context<ChainWalker>();
+  AnchorReader anchors;
+  anchors.begin();
   v->segments.sort();
   bool open = false;
   Uuid organization{};
@@ -545,7 +548,10 @@ void walk_chains(Verification *v) {
     if (!open || record.segment.first.organization != organization) {
       finish();
       organization = record.segment.first.organization;
-      walker->begin(v->range, v->singles);
+      Anchor anchor;
+      bool has_anchor = anchors.find(organization, PG_INT64_MAX, &anchor);
+      Status begun = walker->begin(v->range, v->singles, has_anchor ? &anchor : nullptr);
+      if (begun != Status::ok) report(begun, "the verification");
       open = true;
     }
     Status status = walker->add(record.segment, &faults);
@@ -554,6 +560,7 @@ void walk_chains(Verification *v) {
     MemoryContextReset(v->per_row);
   }
   finish();
+  anchors.end();
   v->segments.end();
 }
 

@@ -195,6 +195,58 @@ TEST_F(ChainCheck, AChangedHashBreaksTheLinkOfTheNext) {
   EXPECT_EQ(faults(links_), List());
 }
 
+// Walks links one by one, behind an anchor.
+static std::vector<std::string> behind_anchor(const spine::Anchor &anchor, const std::vector<Link> &links, const Range &range = {}) {
+  std::vector<std::string> out;
+  ChainWalker walker;
+  EXPECT_EQ(walker.begin(range, true, &anchor), Status::ok);
+  StructureFaults found;
+  auto note = [&] {
+    for (int i = 0; i < found.count; i++)
+      out.push_back(std::string(spine::fault_names[static_cast<int>(found.fault[i].kind)]) + "@" + std::to_string(found.fault[i].sequence));
+  };
+  for (const Link &link : links) {
+    Segment one{};
+    one.first = link;
+    one.last_sequence = link.sequence;
+    one.last_timestamp = link.timestamp;
+    one.last_hash = link.event_hash;
+    EXPECT_EQ(walker.add(one, &found), Status::ok);
+    note();
+  }
+  walker.finish(&found);
+  note();
+  out.push_back(std::to_string(walker.events()) + " events");
+  return out;
+}
+
+TEST_F(ChainCheck, AChainGoesOnFromItsAnchor) {
+  spine::Anchor anchor{4, at(4).timestamp, at(4).event_hash};
+  std::vector<Link> rest(links_.begin() + 4, links_.end());
+  EXPECT_EQ(behind_anchor(anchor, rest), List({"6 events"}));
+  EXPECT_EQ(behind_anchor(anchor, {}), List({"0 events"}));
+  EXPECT_EQ(behind_anchor({3, at(3).timestamp, at(3).event_hash}, rest), List({"event_missing@4", "6 events"}));
+  EXPECT_EQ(behind_anchor({4, at(4).timestamp, at(3).event_hash}, rest), List({"link_broken@5", "6 events"}));
+  EXPECT_EQ(behind_anchor({4, at(9).timestamp, at(4).event_hash}, rest), List({"order_violated@5", "6 events"}));
+  EXPECT_EQ(behind_anchor({5, at(5).timestamp, at(5).event_hash}, rest), List({"event_duplicated@5", "6 events"}));
+}
+
+TEST_F(ChainCheck, ARangeAndAnAnchor) {
+  spine::Anchor anchor{4, at(4).timestamp, at(4).event_hash};
+  auto from = [&](int64_t sequence) { return std::vector<Link>(links_.begin() + sequence - 1, links_.end()); };
+  auto range = [](int64_t first, int64_t last) {
+    Range r;
+    r.from = first;
+    r.to = last;
+    return r;
+  };
+  EXPECT_EQ(behind_anchor(anchor, from(5), range(3, INT64_MAX)), List({"6 events"}));
+  EXPECT_EQ(behind_anchor(anchor, from(5), range(5, INT64_MAX)), List({"6 events"}));
+  EXPECT_EQ(behind_anchor(anchor, from(5), range(6, INT64_MAX)), List({"5 events"}));
+  EXPECT_EQ(behind_anchor(anchor, from(7), range(6, INT64_MAX)), List({"event_missing@5", "4 events"}));
+  EXPECT_EQ(behind_anchor(anchor, {}, range(2, 3)), List({"0 events"}));
+}
+
 TEST_F(ChainCheck, TheFirstEventLinksToZeros) {
   at(1).previous_hash[31] = 1;
   EXPECT_EQ(faults(links_), List({"link_broken@1"}));

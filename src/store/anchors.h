@@ -1,0 +1,32 @@
+// spine.anchors: where chains begin whose older events were retired.
+#pragma once
+
+#include "core/chain_check.h"
+#include "server/pg.h"
+
+extern "C" {
+#include <access/genam.h>
+#include <executor/tuptable.h>
+#include <utils/uuid.h>
+}
+
+namespace spine {
+
+// Anchors as committed or stored by this transaction.
+class AnchorReader {
+ public:
+  void begin();
+  // The chain's anchor; false: it begins at its first event. below: the last one before this sequence. Raises SP046 for a
+  // damaged one.
+  bool find(const Uuid &organization, int64 below, Anchor *anchor);
+  void end();
+
+ private:
+  Relation relation_;  // null where no chain has an anchor
+  Relation index_;
+  IndexScanDesc scan_;
+  TupleTableSlot *slot_;
+  pg_uuid_t key_organization_;
+};
+
+}  // namespace spine
