@@ -8,6 +8,6 @@ DO $$ BEGIN FOR i IN 1..100 LOOP
   INSERT INTO plain SELECT gen_random_uuid(), 'hcm.employee.updated', 'hcm', 'employee', '00000000-0000-4000-8000-0000000000e1', 'updated',
     '00000000-0000-4000-8000-0000000000a1', 'human', organization_id, 'prod', clock_timestamp(), 'low', payload,
     nextval('plain_sequence'), pg_current_xact_id(), session_user,
-    '\x00f502bbb586992be0dc8bc5edb11f3c5cba10fe108bd4a0831a01c21d9a4901', '\x00f502bbb586992be0dc8bc5edb11f3c5cba10fe108bd4a0831a01c21d9a4901'
-    FROM batch;
+    '\x00f502bbb586992be0dc8bc5edb11f3c5cba10fe108bd4a0831a01c21d9a4901', '\x00f502bbb586992be0dc8bc5edb11f3c5cba10fe108bd4a0831a01c21d9a4901',
+    '\x000102030405060708090a0b0c0d0e0f' FROM batch;
 END LOOP; END $$;

@@ -4,8 +4,26 @@ CREATE EXTENSION pgcrypto;
 ALTER DATABASE :DBNAME SET people_os_spine.environment = 'prod';
 ALTER DATABASE :DBNAME SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
 
-CREATE TABLE plain (LIKE spine.events INCLUDING INDEXES);
+-- Five years in months: 56 that are over, this one, and three to come.
+CREATE TABLE plain (LIKE spine.events INCLUDING DEFAULTS INCLUDING INDEXES) PARTITION BY RANGE ("timestamp");
+CREATE TABLE plain_default PARTITION OF plain DEFAULT;
 CREATE SEQUENCE plain_sequence;
+BEGIN;
+SET LOCAL people_os_spine.unguard = 'partitions of the past, for a measurement';
+DO $$
+DECLARE
+  first timestamptz;
+  made  text;
+BEGIN
+  FOR i IN -56 .. 3 LOOP
+    first := date_trunc('month', now(), 'UTC') + i * interval '1 month';
+    FOREACH made IN ARRAY ARRAY['spine.events', 'plain'] LOOP
+      EXECUTE format('CREATE TABLE %s_%s PARTITION OF %1$s FOR VALUES FROM (%L) TO (%L)',
+                     made, to_char(first AT TIME ZONE 'UTC', 'YYYYMMDD'), first, first + interval '1 month');
+    END LOOP;
+  END LOOP;
+END $$;
+COMMIT;
 
 -- What people write first: the tail looked up and hashed in a trigger, under an advisory lock an organization.
 CREATE TABLE plpgsql_chain (LIKE spine.events INCLUDING INDEXES);

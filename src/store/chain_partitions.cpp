@@ -10,6 +10,7 @@
 
 extern "C" {
 #include <access/skey.h>
+#include <access/xact.h>
 #include <catalog/pg_type.h>
 #include <utils/fmgroids.h>
 #include <utils/rel.h>
@@ -82,6 +83,9 @@ void note_partition(const Uuid &organization, TimestampTz starts) {
     static SPIPlanPtr plan;
     OwnersRights rights;
     rights.begin_as_owner_of(spine_table("chain_partitions"));
+    // What was emitted before a transaction became read-only is stored all the same.
+    bool is_read_only = XactReadOnly;
+    XactReadOnly = false;
     SPI_connect();
     if (plan == nullptr) {
       Oid types[] = {UUIDOID, TIMESTAMPTZOID};
@@ -91,6 +95,7 @@ void note_partition(const Uuid &organization, TimestampTz starts) {
     Datum values[] = {uuid_datum(organization), TimestampTzGetDatum(starts)};
     (void)SPI_execute_plan(plan, values, nullptr, false, 0);
     SPI_finish();
+    XactReadOnly = is_read_only;
     rights.end();
   }
   *known = {generation, organization, starts};
