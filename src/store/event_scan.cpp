@@ -34,13 +34,11 @@ void FreshRead::begin_shared(Snapshot snapshot) {
   guard_ = ReadGuard();
 }
 
-Snapshot FreshRead::scan_snapshot() const { return filtered_ ? SnapshotSelf : snapshot_; }
+Snapshot FreshRead::scan_snapshot() const { return filtered_ ? SnapshotAny : snapshot_; }
 
-bool FreshRead::sees(const TupleTableSlot *slot, HeapTuple tuple) {
+bool FreshRead::sees(Relation relation, TupleTableSlot *slot, HeapTuple tuple) {
+  if (filtered_ && !table_tuple_satisfies_snapshot(relation, slot, snapshot_)) return false;
   TransactionId xmin = HeapTupleHeaderGetXmin(tuple->t_data);
-  if (filtered_ && TransactionIdIsNormal(xmin) && !TransactionIdIsCurrentTransactionId(xmin) &&
-      XidInMVCCSnapshot(xmin, snapshot_))
-    return false;
   // On a page that is visible to all the server did not look at xmin, and nor must we: it may be damaged.
   ::Buffer buffer = TTS_IS_BUFFERTUPLE(slot) ? reinterpret_cast<const BufferHeapTupleTableSlot *>(slot)->buffer : InvalidBuffer;
   bool paged = BufferIsValid(buffer);
@@ -57,12 +55,31 @@ void FreshRead::end() {
 
 void FreshRead::end_shared() { UnregisterSnapshot(snapshot_); }
 
+namespace {
+
+Oid index_of(Relation relation, const EventTable *table, EventOrder order) {
+  switch (order) {
+    case EventOrder::chain:
+      if (!OidIsValid(table->sequence_index)) report_no_sequence_index(relation);
+      return table->sequence_index;
+    case EventOrder::entity:
+      if (!OidIsValid(table->entity_index)) report_no_index(relation, "index on (entity_id, sequence)", "the history of an entity is found");
+      return table->entity_index;
+    case EventOrder::id:
+      break;
+  }
+  if (!OidIsValid(table->id_index)) report_no_index(relation, "index on (id)", "an event is found by its id");
+  return table->id_index;
+}
+
+}  // namespace
+
 void EventScan::begin(List *relids, LOCKMODE lock, EventOrder order, int keys, Sees sees, uint32 wanted) {
   lock_ = lock;
   order_ = order;
   keys_ = keys;
   fresh_ = sees == Sees::fresh;
-  wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : 0);
+  wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : order == EventOrder::id ? bit(Column::id) : 0);
   if (fresh_) read_.begin();
   memory_ = CurrentMemoryContext;
   row_memory_ = nullptr;
@@ -77,8 +94,7 @@ void EventScan::begin(List *relids, LOCKMODE lock, EventOrder order, int keys, S
       continue;
     }
     const EventTable *known = event_table(relation);
-    Oid index = order == EventOrder::chain ? known->sequence_index : known->entity_index;
-    if (!OidIsValid(index)) report_no_index(relation, order == EventOrder::chain);
+    Oid index = index_of(relation, known, order);
     Table *table = &tables_[count_++];
     table->relation = relation;
     table->index = index_open(index, AccessShareLock);
@@ -102,7 +118,7 @@ bool EventScan::advance(Table *table, ScanDirection direction) {
     table->tuple = ExecFetchSlotHeapTuple(table->slot, false, &must_free);
     if (!lies_in_its_page(table->slot, table->tuple))
       table->tuple->t_len = 0;
-    else if (fresh_ && !read_.sees(table->slot, table->tuple))
+    else if (fresh_ && !read_.sees(table->relation, table->slot, table->tuple))
       continue;
     table->why = nullptr;
     (void)event_of_tuple(table->relation, event_table(table->relation), table->tuple->t_data, table->tuple->t_len, wanted_,
@@ -116,7 +132,10 @@ bool EventScan::advance(Table *table, ScanDirection direction) {
 bool EventScan::comes_first(const Table &a, const Table &b, ScanDirection direction) const {
   if (a.why != nullptr || b.why != nullptr) return a.why != nullptr;
   auto place = [this](const Event &event) {
-    return std::make_pair(order_ == EventOrder::chain ? event.organization_id : event.entity_id, event.sequence);
+    return std::make_pair(order_ == EventOrder::chain    ? event.organization_id
+                          : order_ == EventOrder::entity ? event.entity_id
+                                                         : event.id,
+                          event.sequence);
   };
   return ScanDirectionIsForward(direction) ? place(a.event) < place(b.event) : place(a.event) > place(b.event);
 }
@@ -132,7 +151,11 @@ bool EventScan::next(ScanDirection direction) {
   return current_ != nullptr;
 }
 
-bool EventScan::is_own() const { return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->tuple->t_data)); }
+// An erasure writes a row anew, so the row alone does not tell.
+bool EventScan::is_own() const {
+  return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->tuple->t_data)) && event().has(Column::transaction_id) &&
+         event().transaction_id == U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+}
 
 TupleTableSlot *EventScan::whole() {
   if (row_memory_ == nullptr) row_memory_ = AllocSetContextCreate(memory_, "event that is read", ALLOCSET_DEFAULT_SIZES);
