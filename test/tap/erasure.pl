@@ -33,7 +33,7 @@ $standby->start;
 my $subscriber = spine_node('subscriber');
 $primary->safe_psql('postgres', 'CREATE PUBLICATION events FOR TABLE spine.events');
 my $connection = $primary->connstr('postgres');
-$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION copy CONNECTION '$connection' PUBLICATION events");
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION copy CONNECTION \$\$$connection\$\$ PUBLICATION events");
 $subscriber->wait_for_subscription_sync($primary, 'copy') if $subscriber->can('wait_for_subscription_sync');
 $subscriber->poll_query_until('postgres', "SELECT count(*) >= 10 FROM spine.events WHERE entity_id = '$ada'");
 is($subscriber->safe_psql('postgres', "$personal '$one'"), '5|0', 'the subscriber has what speaks of persons');
