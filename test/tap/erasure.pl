@@ -99,6 +99,8 @@ my $parallel = "SET min_parallel_table_scan_size = 0; SET max_parallel_maintenan
 is($primary->safe_psql('postgres', "$parallel SELECT intact, faults FROM spine.verify_chain('$two')"), 't|0', 'workers find what was said of what is gone');
 $primary->safe_psql('postgres', GUARDS_OFF . "ALTER TABLE spine.events DISABLE TRIGGER ALL; UPDATE spine.events SET personal = NULL, personal_salt = NULL, personal_hash = sha256(personal_salt || convert_to(spine.canonical_json(personal), 'UTF8')) WHERE organization_id = '$two' AND sequence IN (1000, 2000); " . TRIGGERS_ON . GUARDS_ON);
 is($primary->safe_psql('postgres', "$parallel SELECT string_agg(sequence || ' ' || fault, ', ' ORDER BY sequence) FROM spine.find_chain_faults()"), '1000 part_missing, 2000 part_missing', 'and what is gone without a word');
+agrees_with_model($primary, rows_of($primary), 'the model finds the same');
+agrees_with_model($primary, rows_of($primary), 'also in a range', from => 900, to => 1500);
 is($primary->safe_psql('postgres', "SELECT string_agg(sequence || ' ' || fault, ', ' ORDER BY sequence) FROM spine.find_chain_faults('$two', 900, 1500)"), '1000 part_missing', 'so does a range');
 $standby->stop;
 $primary->stop;
