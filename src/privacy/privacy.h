@@ -25,7 +25,7 @@ struct Holds {
   int count;
 };
 
-// Of an organization, or null: of all. Whoever is about to take events away holds the lock of keep_holds meanwhile.
+// Of an organization, or null: of all. Whoever is about to take events away has called lock_privacy before.
 Holds holds_of(const Uuid *organization);
 
 // The hold that an event stands under; null: none.
