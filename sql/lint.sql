@@ -69,7 +69,9 @@ BEGIN;
 CREATE ROLE lint_emitter;
 CREATE ROLE lint_reader;
 CREATE ROLE lint_auditor;
-SELECT spine.grant_emitter('lint_emitter'), spine.grant_reader('lint_reader'), spine.grant_auditor('lint_auditor');
+CREATE ROLE lint_eraser;
+CREATE ROLE lint_keeper;
+SELECT spine.grant_emitter('lint_emitter'), spine.grant_reader('lint_reader'), spine.grant_auditor('lint_auditor'), spine.grant_eraser('lint_eraser'), spine.grant_hold_keeper('lint_keeper');
 WITH given AS (
   SELECT 'schema' AS kind, nspname AS name, nspacl AS acl FROM pg_namespace WHERE nspname = 'spine'
   UNION ALL SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, relname, relacl FROM member_relation
@@ -78,7 +80,7 @@ WITH given AS (
 ), is_given AS (
   SELECT kind, name::text, privilege_type AS privilege, grantee::regrole::text AS role FROM given, aclexplode(acl) WHERE grantee::regrole::text ~ '^lint_'
 ), is_expected AS (
-  SELECT kind, name, privilege, role FROM spine.expected_rights(), LATERAL (VALUES ('lint_emitter', emitter), ('lint_reader', reader), ('lint_auditor', auditor)) v (role, has) WHERE has
+  SELECT kind, name, privilege, role FROM spine.expected_rights(), LATERAL (VALUES ('lint_emitter', emitter), ('lint_reader', reader), ('lint_auditor', auditor), ('lint_eraser', eraser), ('lint_keeper', hold_keeper)) v (role, has) WHERE has
 )
 (SELECT 'given' AS which, * FROM is_given EXCEPT SELECT 'given', * FROM is_expected)
 UNION ALL (SELECT 'expected', * FROM is_expected EXCEPT SELECT 'expected', * FROM is_given);

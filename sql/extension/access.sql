@@ -6,18 +6,18 @@ CREATE TABLE spine.role_bindings (
   organization_id uuid,
   role_name       name        NOT NULL,
   granted_at      timestamptz NOT NULL,
-  CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit')),
+  CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold')),
   CONSTRAINT role_bindings_role_capability_organization_id_key
     UNIQUE NULLS NOT DISTINCT (role, capability, organization_id)
 );
 -- A key must have no null; without it a publication of all tables would refuse each change of a right.
 ALTER TABLE spine.role_bindings REPLICA IDENTITY FULL;
 COMMENT ON TABLE spine.role_bindings IS
-  'For which organizations roles emit and read: written by spine.grant_emitter, grant_reader, grant_auditor and revoke_all';
+  'For which organizations roles emit, read, erase and hold: written by the functions spine.grant_… and revoke_all';
 COMMENT ON COLUMN spine.role_bindings.role IS 'The role; its members have what it has';
 COMMENT ON COLUMN spine.role_bindings.capability IS
   'emit: the role emits for the organization. read: it sees its events. audit: sees them '
-  'whatever people_os_spine.organization_id says';
+  'whatever people_os_spine.organization_id says. erase: it erases parts of its events. hold: it places and releases holds';
 COMMENT ON COLUMN spine.role_bindings.organization_id IS 'NULL: all organizations';
 COMMENT ON COLUMN spine.role_bindings.role_name IS
   'The role''s name when it was given: the row counts where the role still has it, so that no other role inherits it';
@@ -88,17 +88,19 @@ COMMENT ON FUNCTION spine.refuse_writer() IS
   'a role that neither owns the table nor is a superuser, whatever it was granted; 39P01 where it is attached otherwise';
 
 CREATE FUNCTION spine.expected_rights() RETURNS TABLE (
-  kind      text,
-  name      text,
-  privilege text,
-  emitter   boolean,
-  reader    boolean,
-  auditor   boolean
+  kind        text,
+  name        text,
+  privilege   text,
+  emitter     boolean,
+  reader      boolean,
+  auditor     boolean,
+  eraser      boolean,
+  hold_keeper boolean
 )
   LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_expected_rights';
 COMMENT ON FUNCTION spine.expected_rights() IS
   'One row for each schema, type, table, view, sequence and function of the spine: which right there is to it, and to whom '
-  'spine.grant_emitter, grant_reader and grant_auditor give it. Nobody else needs one. Raises nothing';
+  'spine.grant_emitter, grant_reader, grant_auditor, grant_eraser and grant_hold_keeper give it. Nobody else needs one. Raises nothing';
 
 CREATE FUNCTION spine.may_read_support(internal) RETURNS internal
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'spine_may_read_support';
@@ -144,6 +146,22 @@ COMMENT ON FUNCTION spine.grant_auditor(regrole) IS
   'Lets a role read and verify the events of all organizations, whatever people_os_spine.organization_id says, verify '
   'the guards, refresh the counts and record verifications. Runs with the caller''s rights. Raises 22004 for a null role, '
   '42704 for one that does not exist, SP006 as spine.grant_emitter does, 42501';
+
+CREATE FUNCTION spine.grant_eraser(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_grant_eraser';
+COMMENT ON FUNCTION spine.grant_eraser(regrole, uuid[]) IS
+  'Lets a role erase parts of the events of these organizations and no other, or of all: grants what that takes, and replaces '
+  'what an earlier call said. It reads nothing by that, and releases no hold. Runs with the caller''s rights. Raises what '
+  'spine.grant_emitter does';
+
+CREATE FUNCTION spine.grant_hold_keeper(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_grant_hold_keeper';
+COMMENT ON FUNCTION spine.grant_hold_keeper(regrole, uuid[]) IS
+  'Lets a role place and release legal holds on the events of these organizations and no other, or of all: grants what that '
+  'takes, and replaces what an earlier call said. Give it to another role than the one that erases. Runs with the caller''s '
+  'rights. Raises what spine.grant_emitter does';
 
 CREATE FUNCTION spine.revoke_all(role regrole) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

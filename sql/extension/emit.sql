@@ -22,7 +22,7 @@ COMMENT ON FUNCTION spine.emit_event(text, text, uuid, text, uuid, jsonb, uuid, 
   'is required; what is NULL comes from event_type or from the settings people_os_spine.*, a NULL severity from '
   'spine.event_types. personal is what speaks of persons: its hash stands for it where it is left out. occurred_at is '
   'when it happened, where that is not now. Needs no right on the table. Raises SP001 to SP011, SP015 to SP018, SP025, SP033, '
-  'SP060, 42501 for an organization that the role was not given, 25006 on a standby or in a read-only transaction';
+  'SP060, SP070, 42501 for an organization that the role was not given, 25006 on a standby or in a read-only transaction';
 
 CREATE FUNCTION spine.emit_events(events jsonb) RETURNS SETOF uuid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_emit_events';

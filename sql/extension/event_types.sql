@@ -43,7 +43,10 @@ COMMENT ON TRIGGER note_row_change ON spine.event_types IS 'Does so where only r
 
 INSERT INTO spine.event_types (name, description, default_severity) VALUES
   ('hcm.employee.created', 'A person was hired, or taken over into the system', 'low'),
+  ('platform.hold.placed', 'Events of an organization were put under a legal hold', 'high'),
+  ('platform.hold.released', 'A legal hold was ended', 'high'),
   ('platform.migration.applied', 'The schema of a database was changed', 'medium'),
+  ('platform.personal.erased', 'Parts of events were erased', 'high'),
   ('platform.rights.granted', 'A role was given a right on the events of organizations', 'high'),
   ('platform.rights.revoked', 'A right on the events of organizations was taken from a role', 'high'),
   ('platform.spine.unguarded', 'An administrator had the guard let a statement on the spine through', 'critical');

@@ -29,4 +29,5 @@ CREATE FUNCTION spine.entity_as_of(entity_type text, entity_id uuid, moment time
 COMMENT ON FUNCTION spine.entity_as_of(text, uuid, timestamptz) IS
   'The row of a captured table as it was at a moment, by the newest event of its capture until then that the caller may '
   'read; NULL where there is none, or the row was deleted. entity_type: also domain.entity_type. Sees, waits, needs and raises '
-  'what spine.entity_history does; SP061 where the events do not say how the row was, SP062 where they do not hold all of it';
+  'what spine.entity_history does; SP061 where the events do not say how the row was, SP062 where they do not hold all of it, SP076 where '
+  'the event that said it was erased';

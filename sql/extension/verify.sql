@@ -40,7 +40,7 @@ CREATE FUNCTION spine.find_chain_faults(
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_find_chain_faults';
 COMMENT ON FUNCTION spine.find_chain_faults(uuid, bigint, bigint) IS
   'Every fault that verify_chain counts, by organization and sequence: content_altered, link_broken, event_missing (one '
-  'row a gap), event_duplicated, order_violated, malformed, unreadable (a block or a row that the server cannot read; one of '
+  'row a gap), event_duplicated, order_violated, malformed, part_missing (a part is gone, and no event of the chain says that it was erased), unreadable (a block or a row that the server cannot read; one of '
   'nobody''s chain is told to roles that see all events). expected and found are the hashes that differ. Needs and raises what '
   'verify_chain does';
 

@@ -2,7 +2,8 @@
 
 CREATE VIEW spine.audit_log WITH (security_invoker = true) AS
   SELECT "timestamp" AS moment, organization_id, actor_type, actor_id, action, domain, entity_type, entity_id, severity,
-         event_type, payload, environment, recorded_by, sequence, id AS event_id
+         event_type, payload, environment, recorded_by, sequence, id AS event_id,
+         array_remove(ARRAY[CASE WHEN payload_hash IS NOT NULL THEN 'payload' END, CASE WHEN personal_hash IS NOT NULL THEN 'personal' END], NULL) AS erased
     FROM spine.events;
 COMMENT ON VIEW spine.audit_log IS
   'The events as an audit log: the actor, the action, the entity, the moment and the severity. Read it by organization_id '
@@ -17,7 +18,8 @@ COMMENT ON COLUMN spine.audit_log.entity_type IS 'What kind of entity it was don
 COMMENT ON COLUMN spine.audit_log.entity_id IS 'To which entity';
 COMMENT ON COLUMN spine.audit_log.severity IS 'How much the event matters';
 COMMENT ON COLUMN spine.audit_log.event_type IS '<domain>.<entity>.<action>';
-COMMENT ON COLUMN spine.audit_log.payload IS 'What else the emitter said';
+COMMENT ON COLUMN spine.audit_log.payload IS 'What else the emitter said; NULL once it was erased';
+COMMENT ON COLUMN spine.audit_log.erased IS 'Which parts of the event were erased: payload, personal or none';
 COMMENT ON COLUMN spine.audit_log.environment IS 'Of the database in which it happened';
 COMMENT ON COLUMN spine.audit_log.recorded_by IS 'The user who was logged in';
 COMMENT ON COLUMN spine.audit_log.sequence IS 'Place in the organization''s chain';

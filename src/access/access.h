@@ -23,6 +23,15 @@ struct Organizations {
 // them is the whole table, with the rows that cannot say whose they are. Raises 42501.
 Organizations require_reading(Oid events);
 
+// What a role may do to events that others emitted. Who keeps holds need not be who erases.
+enum class Duty { erase, hold };
+
+// Whether the current role was given the organization for that, as of now; the owner of spine.events and superusers have all.
+bool has_duty(Duty duty, const Uuid &organization);
+
+// Raises 42501 where it was not.
+void require_duty(Duty duty, const Uuid &organization);
+
 // Whether spine.events holds nothing that is hidden from the role.
 bool sees_all_events(Oid role);
 

@@ -38,6 +38,8 @@ struct Rights {
   bool audits;  // people_os_spine.organization_id does not narrow what it reads
   Organizations emit;
   Organizations read;
+  Organizations erase;
+  Organizations hold;
 };
 
 Rights known[16];  // each in the slot that its role's number names
@@ -95,7 +97,7 @@ bool is_still(Oid role, const char *name) {
 void read_bindings(Oid role, Rights *rights) {
   MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "role bindings", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(reading);
-  Gathering emit{}, read{};
+  Gathering emit{}, read{}, erase{}, hold{};
   Relation relation = open_bindings();
   each_row_now(relation, binding_columns, [&](const Datum *value, const bool *null) {
     if (null[role_column] || null[capability_column] || null[role_name_column]) return;
@@ -106,23 +108,29 @@ void read_bindings(Oid role, Rights *rights) {
     if (capability == "emit") {
       rights->bound = true;
       emit.add(all, value[organization_column]);
-    } else {
+    } else if (capability == "read" || capability == "audit") {
       rights->audits |= capability == "audit";
       read.add(all, value[organization_column]);
+    } else if (capability == "erase") {
+      erase.add(all, value[organization_column]);
+    } else if (capability == "hold") {
+      hold.add(all, value[organization_column]);
     }
   });
   table_close(relation, AccessShareLock);
   MemoryContextSwitchTo(before);
   rights->emit = emit.keep(CacheMemoryContext);
   rights->read = read.keep(CacheMemoryContext);
+  rights->erase = erase.keep(CacheMemoryContext);
+  rights->hold = hold.keep(CacheMemoryContext);
   MemoryContextDelete(reading);
 }
 
 void forget_lists(Rights *rights) {
-  if (rights->emit.sorted != nullptr) pfree(rights->emit.sorted);
-  rights->emit = {};
-  if (rights->read.sorted != nullptr) pfree(rights->read.sorted);
-  rights->read = {};
+  for (Organizations *given : {&rights->emit, &rights->read, &rights->erase, &rights->hold}) {
+    if (given->sorted != nullptr) pfree(given->sorted);
+    *given = {};
+  }
 }
 
 // The rights of a role as of the last message about a change. They hold until the next call.
@@ -193,6 +201,21 @@ void require_emitting(Oid table, const Uuid &organization, OnBehalf of) {
                   errmsg("role \"%s\" may not emit for organization %s", name, uuid_text(organization)),
                   errhint("spine.grant_emitter says for which organizations a role may emit; it replaces what it said "
                           "before.")));
+}
+
+bool has_duty(Duty duty, const Uuid &organization) {
+  AcceptInvalidationMessages();
+  const Rights *rights = rights_of(GetUserId());
+  return rights->exempt || (duty == Duty::erase ? rights->erase : rights->hold).has(organization);
+}
+
+void require_duty(Duty duty, const Uuid &organization) {
+  if (has_duty(duty, organization)) return;
+  bool erases = duty == Duty::erase;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("role \"%s\" may not %s organization %s", GetUserNameFromId(GetUserId(), false),
+                         erases ? "erase events of" : "place or release holds on", uuid_text(organization)),
+                  errhint("%s says for which organizations a role may.", erases ? "spine.grant_eraser" : "spine.grant_hold_keeper")));
 }
 
 bool sees_all_events(Oid role) {

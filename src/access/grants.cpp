@@ -1,4 +1,4 @@
-// spine.grant_emitter, grant_reader, grant_auditor and revoke_all. Their SQL runs with the rights of
+// spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper and revoke_all. Their SQL runs with the rights of
 // whoever calls.
 #include "access/rights.h"
 #include "server/errors.h"
@@ -154,6 +154,18 @@ PGDLLEXPORT Datum spine_grant_reader(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(spine_grant_auditor);
 PGDLLEXPORT Datum spine_grant_auditor(PG_FUNCTION_ARGS) {
   give(role_argument(fcinfo), auditor, "audit", 0);
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_eraser);
+PGDLLEXPORT Datum spine_grant_eraser(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), eraser, "erase", organizations_argument(fcinfo));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_hold_keeper);
+PGDLLEXPORT Datum spine_grant_hold_keeper(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), hold_keeper, "hold", organizations_argument(fcinfo));
   PG_RETURN_VOID();
 }
 

@@ -4,6 +4,7 @@
 #include "server/compat.h"
 #include "server/errors.h"
 #include "server/sql.h"
+#include "store/event_types.h"
 #include "store/platform_event.h"
 
 extern "C" {
@@ -17,9 +18,6 @@ extern "C" {
 namespace spine {
 
 namespace {
-
-constexpr const char *granted = "platform.rights.granted";
-constexpr const char *revoked = "platform.rights.revoked";
 
 // The columns of spine.role_bindings.
 enum BindingNumber { role_number = 1, capability_number, organization_number, role_name_number, granted_at_number };
@@ -44,7 +42,7 @@ TriggerData *bindings_trigger(FunctionCallInfo fcinfo, const char *function) {
   return data;
 }
 
-void emit_rows(const char *event_type, const char *rows, SqlArgument granted_at) {
+void emit_rows(std::string_view event_type, const char *rows, SqlArgument granted_at) {
   uint64 count = run_sql(psprintf(payloads, rows), {granted_at});
   SPITupleTable *events = SPI_tuptable;
   for (uint64 i = 0; i < count; i++) {
@@ -103,9 +101,9 @@ PGDLLEXPORT Datum spine_record_bindings(PG_FUNCTION_ARGS) {
   SqlArgument fresh = {TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTransactionStartTimestamp())};
   SPI_connect();
   SPI_register_trigger_data(data);
-  if (is_truncate) emit_rows(revoked, "spine.role_bindings", all);
-  if (has_old) emit_rows(revoked, "old_rows", all);
-  if (has_new) emit_rows(granted, "new_rows", fresh);
+  if (is_truncate) emit_rows(rights_revoked_event, "spine.role_bindings", all);
+  if (has_old) emit_rows(rights_revoked_event, "old_rows", all);
+  if (has_new) emit_rows(rights_granted_event, "new_rows", fresh);
   SPI_finish();
   return PointerGetDatum(nullptr);
 }

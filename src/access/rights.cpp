@@ -33,7 +33,9 @@ PGDLLEXPORT Datum spine_expected_rights(PG_FUNCTION_ARGS) {
                       CStringGetTextDatum(kind.privilege),
                       BoolGetDatum((right.receivers & emitter) != 0),
                       BoolGetDatum((right.receivers & reader) != 0),
-                      BoolGetDatum((right.receivers & auditor) != 0)};
+                      BoolGetDatum((right.receivers & auditor) != 0),
+                      BoolGetDatum((right.receivers & eraser) != 0),
+                      BoolGetDatum((right.receivers & hold_keeper) != 0)};
     bool nulls[lengthof(values)] = {};
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
   }

@@ -10,7 +10,16 @@ namespace spine {
 enum class ObjectKind { schema, type, table, sequence, function };
 
 // Whom the functions spine.grant_… give it. An auditor is a reader who is given more.
-enum Receivers : unsigned { nobody = 0, emitter = 1, reader = 2, auditor = 4, readers = reader | auditor, everybody = 7 };
+enum Receivers : unsigned {
+  nobody = 0,
+  emitter = 1,
+  reader = 2,
+  auditor = 4,
+  eraser = 8,
+  hold_keeper = 16,
+  readers = reader | auditor,
+  everybody = 31
+};
 
 struct ExpectedRight {
   ObjectKind kind;
@@ -30,6 +39,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "chain_partitions", nobody},
     {ObjectKind::table, "anchors", nobody},
     {ObjectKind::table, "event_types", nobody},
+    {ObjectKind::table, "legal_holds", readers},
     {ObjectKind::table, "role_bindings", nobody},
     {ObjectKind::table, "subscriptions", nobody},
     {ObjectKind::table, "subscription_positions", nobody},
@@ -82,6 +92,12 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "refresh_dashboards", auditor},
     {ObjectKind::function, "record_verification", auditor},
 
+    {ObjectKind::function, "erase_events", eraser},
+    {ObjectKind::function, "erase_entity", eraser},
+    {ObjectKind::function, "repeat_erasures", eraser},
+    {ObjectKind::function, "place_hold", hold_keeper},
+    {ObjectKind::function, "release_hold", hold_keeper},
+
     // By hand, to whom an administrator trusts with them.
     {ObjectKind::function, "register_event_type", nobody},
     {ObjectKind::function, "capture_changes", nobody},
@@ -95,12 +111,15 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "grant_emitter", nobody},
     {ObjectKind::function, "grant_reader", nobody},
     {ObjectKind::function, "grant_auditor", nobody},
+    {ObjectKind::function, "grant_eraser", nobody},
+    {ObjectKind::function, "grant_hold_keeper", nobody},
     {ObjectKind::function, "revoke_all", nobody},
     // Of triggers and the planner.
     {ObjectKind::function, "capture_change", nobody},
     {ObjectKind::function, "chain_event", nobody},
     {ObjectKind::function, "follow_partitions", nobody},
     {ObjectKind::function, "guard_ddl", nobody},
+    {ObjectKind::function, "keep_hold", nobody},
     {ObjectKind::function, "may_read_support", nobody},
     {ObjectKind::function, "note_change", nobody},
     {ObjectKind::function, "note_migration", nobody},

@@ -4,8 +4,9 @@
 #include "server/json.h"
 #include "server/settings.h"
 #include "server/sql.h"
-#include "store/platform_event.h"
+#include "store/event_types.h"
 #include "store/owners_rights.h"
+#include "store/platform_event.h"
 
 extern "C" {
 #include <access/table.h>
@@ -223,7 +224,7 @@ void wait_at_commit() {
 
 // Emits the event. The platform's chain takes it, whoever runs the statement and whatever for that role may emit.
 void emit_migration(const char *command, Payload *payload) {
-  emit_platform_event("platform.migration.applied", payload->first != nullptr ? payload->first : command, "medium", payload->end(),
+  emit_platform_event(migration_event, payload->first != nullptr ? payload->first : command, "medium", payload->end(),
                       ChainedWhen::at_commit);
 }
 
@@ -298,7 +299,7 @@ PGDLLEXPORT Datum spine_note_migration(PG_FUNCTION_ARGS) {
   const char *command = GetCommandTagName(data->tag);
   if (is_start) {
     // What could not be recorded is refused before its work.
-    if (is_stepwise(data->parsetree)) check_platform_event("platform.migration.applied", command, "medium");
+    if (is_stepwise(data->parsetree)) check_platform_event(migration_event, command, "medium");
     PG_RETURN_NULL();
   }
   if (is_stepwise(data->parsetree)) wait_at_commit();

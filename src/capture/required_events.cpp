@@ -280,7 +280,8 @@ bool find_event(EventScan *scan, const Note &change, int64 from, int64 to) {
 
 void check_notes(const EventTable *table) {
   EventScan scan;
-  scan.begin(table->root, EventOrder::entity, 3, Sees::current, bit(Column::domain) | bit(Column::entity_type));
+  scan.begin(table->root, EventOrder::entity, 3, Sees::current,
+             bit(Column::domain) | bit(Column::entity_type) | bit(Column::transaction_id));
   int64 last = PG_INT64_MAX;
   for (size_t i = 0; i < count; i++) {
     const Note &change = notes[i];

@@ -1,6 +1,7 @@
 // spine.entity_history, and spine.entity_as_of, which knows the events that captured tables emit.
 #include "access/access.h"
 #include "server/errors.h"
+#include "store/erased_parts.h"
 #include "store/event_arguments.h"
 #include "store/event_scan.h"
 #include "store/event_table.h"
@@ -76,6 +77,7 @@ struct Change {
   Jsonb *before, *after;  // null: there was no row; or the event holds none of it
   Jsonb *omitted;         // null: nothing; what the images lack, and why
   bool is_created, is_deleted;
+  bool is_erased;         // a part of it is gone, so that it does not say how the row was, nor what it was before
 };
 
 Jsonb *member(Jsonb *object, std::string_view name) {
@@ -89,6 +91,14 @@ Jsonb *member(Jsonb *object, std::string_view name) {
 Change change_of(EntityScan *scan) {
   Change change{};
   (void)scan->whole();
+  change.is_created = scan->event().action == "created";
+  change.is_deleted = scan->event().action == "deleted";
+  unsigned gone = parts_gone(scan->event());
+  if (gone & payload_part) {
+    // Whether capture made it, nobody knows any more, but that it makes no others.
+    change.is_captured = change.is_erased = change.is_created || change.is_deleted || scan->event().action == "updated";
+    return change;
+  }
   require_columns(scan->event(), bit(Column::payload));
   Bytes stored = scan->event().payload;
   Jsonb *payload = static_cast<Jsonb *>(palloc(VARHDRSZ + stored.size));
@@ -98,8 +108,7 @@ Change change_of(EntityScan *scan) {
   change.is_captured =
       getKeyJsonValueFromContainer(&payload->root, capture_member.data(), static_cast<int>(capture_member.size()), &mark) != nullptr;
   if (change.is_captured) {
-    change.is_created = scan->event().action == "created";
-    change.is_deleted = scan->event().action == "deleted";
+    change.is_erased = gone != no_part;
     change.before = member(payload, "before");
     change.after = member(payload, "after");
     change.omitted = member(payload, "omitted");
@@ -179,10 +188,11 @@ void step_back(Chain *chain, Change change, int64 sequence, TimestampTz at, uint
   } else {
     // Within one transaction events may stand in another order than that of what happened, which the next one sets right.
     bool is_newest = chain->next_sequence == chain->sequence, is_same_transaction = chain->next_transaction == transaction;
-    if (chain->next.is_created && !change.is_deleted && (is_newest || !is_same_transaction))
+    bool is_known = !change.is_erased && !chain->next.is_erased;
+    if (is_known && chain->next.is_created && !change.is_deleted && (is_newest || !is_same_transaction))
       state_unknown(psprintf("%s created it while it was there", in_chain(chain->next_sequence, chain->organization)));
     // An inner statement's event that stands before that of the statement whose trigger ran it.
-    if (is_newest && is_same_transaction && !chain->next.is_created &&
+    if (is_known && is_newest && is_same_transaction && !chain->next.is_created &&
         (change.is_deleted || !agree(change.after, chain->next.before)))
       state_unknown(psprintf("%s does not go on from the one before it", in_chain(chain->sequence, chain->organization)));
     forget_images(&change);
@@ -193,14 +203,18 @@ void step_back(Chain *chain, Change change, int64 sequence, TimestampTz at, uint
 }
 
 // The row after the chain's newest event until the moment, null where there was none. Raises SP061 where the event after it
-// found another, SP062 where it is not whole in the event.
+// found another, SP062 where it is not whole in the event, SP076 where that was erased.
 Jsonb *row_of(const Chain &chain) {
+  if (chain.newest.is_erased)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_STATE_ERASED), errmsg("the row as it was is erased: %s said it", in_chain(chain.sequence, chain.organization)),
+                    errhint("Why, the events platform.personal.erased of the organization say. Ask for another moment.")));
+  bool is_known = chain.has_later && !chain.later.is_erased;  // what came after it
   if (chain.newest.is_deleted) {
-    if (chain.has_later && !chain.later.is_created)
+    if (is_known && !chain.later.is_created)
       state_unknown(psprintf("it was there again before %s", in_chain(chain.later_sequence, chain.organization)));
     return nullptr;
   }
-  if (chain.has_later && (chain.later.is_created || !agree(chain.newest.after, chain.later.before)))
+  if (is_known && (chain.later.is_created || !agree(chain.newest.after, chain.later.before)))
     state_unknown(psprintf("it changed without an event between %s and event " INT64_FORMAT, in_chain(chain.sequence, chain.organization),
                            chain.later_sequence));
   Jsonb *missing = chain.newest.omitted;

@@ -22,9 +22,10 @@ enum class FaultKind : uint8_t {
   order_violated,    // timestamp before the predecessor's
   malformed,         // the parts do not join to event_type, or the row does not say whose it is
   unreadable,        // the server cannot read a block, or not all of a row
+  part_missing,      // a part is gone, and no event of the chain says that it was erased
 };
 inline constexpr const char *fault_names[] = {"content_altered", "link_broken", "event_missing", "event_duplicated",
-                                              "order_violated",  "malformed",   "unreadable"};
+                                              "order_violated",  "malformed",   "unreadable",    "part_missing"};
 
 // What linking needs of one event.
 struct Link {

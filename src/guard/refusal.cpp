@@ -3,6 +3,7 @@
 #include "server/errors.h"
 #include "server/json.h"
 #include "server/settings.h"
+#include "store/event_types.h"
 #include "store/platform_event.h"
 
 extern "C" {
@@ -40,7 +41,7 @@ void record(const char *command, const char *object, const char *statement) {
       {"command", command}, {"object", object}, {"reason", settings.unguard}, {"statement", statement}};
   for (const auto &member : members) push_member(&state, member[0], json_text(member[1]));
   Jsonb *payload = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
-  emit_platform_event("platform.spine.unguarded", "people_os_spine", "critical", JsonbPGetDatum(payload), ChainedWhen::at_once);
+  emit_platform_event(unguarded_event, "people_os_spine", "critical", JsonbPGetDatum(payload), ChainedWhen::at_once);
 }
 
 void raise_unless_unguarded(const char *command, const char *object) {

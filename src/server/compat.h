@@ -114,6 +114,15 @@ inline const config_generic *compat_find_setting(const char *name) {
 #endif
 }
 
+// For what is updated row by row, without a plan.
+inline void compat_init_row_recheck(EPQState *recheck, EState *estate) {
+#if PG_VERSION_NUM >= 160000
+  EvalPlanQualInit(recheck, estate, nullptr, NIL, -1, NIL);
+#else
+  EvalPlanQualInit(recheck, estate, nullptr, NIL, -1);
+#endif
+}
+
 inline bool compat_owns_table(Oid relid, Oid role) {
 #if PG_VERSION_NUM >= 160000
   return object_ownercheck(RelationRelationId, relid, role);

@@ -46,6 +46,15 @@
 #define ERRCODE_SPINE_CAPTURE_MEMBER MAKE_SQLSTATE('S', 'P', '0', '6', '0')
 #define ERRCODE_SPINE_STATE_UNKNOWN MAKE_SQLSTATE('S', 'P', '0', '6', '1')
 #define ERRCODE_SPINE_VALUE_NOT_IN_EVENT MAKE_SQLSTATE('S', 'P', '0', '6', '2')
+#define ERRCODE_SPINE_RESERVED_EVENT_TYPE MAKE_SQLSTATE('S', 'P', '0', '7', '0')
+#define ERRCODE_SPINE_UNKNOWN_EVENT MAKE_SQLSTATE('S', 'P', '0', '7', '1')
+#define ERRCODE_SPINE_HELD MAKE_SQLSTATE('S', 'P', '0', '7', '2')
+#define ERRCODE_SPINE_UNKNOWN_HOLD MAKE_SQLSTATE('S', 'P', '0', '7', '3')
+#define ERRCODE_SPINE_NOT_ERASED MAKE_SQLSTATE('S', 'P', '0', '7', '4')
+#define ERRCODE_SPINE_HOLD_IS_KEPT MAKE_SQLSTATE('S', 'P', '0', '7', '5')
+#define ERRCODE_SPINE_STATE_ERASED MAKE_SQLSTATE('S', 'P', '0', '7', '6')
+#define ERRCODE_SPINE_NOT_ERASABLE MAKE_SQLSTATE('S', 'P', '0', '7', '7')
+#define ERRCODE_SPINE_BAD_ERASURES MAKE_SQLSTATE('S', 'P', '0', '7', '8')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about restored rows that do not reproduce their hashes.

@@ -127,7 +127,7 @@ void BlockScan::see_row(TupleTableSlot *slot, HeapTuple tuple, BlockVisitor *vis
   tuple_ = tuple;
   if (!lies_in_its_page(slot, tuple))
     tuple->t_len = 0;
-  else if (!read_->sees(slot, tuple))
+  else if (!read_->sees(relation_, slot, tuple))
     return;
   // Pages are filled from their end: the next row lies before this one, and is fetched while this one is looked at.
   for (uint32 near = 64; near < tuple->t_len + 64; near += 64)
@@ -174,7 +174,7 @@ bool UnreadableBlocks::has(BlockNumber one) const { return std::binary_search(bl
 // at the end of a chain whose blocks can be read: they may be of events that were rolled back.
 void find_lost_ends(Relation relation, FreshRead *read, const UnreadableBlocks &blocks, const Uuid *organizations, int count, LostEnd *lost) {
   Oid oid = event_table(relation)->sequence_index;
-  if (!OidIsValid(oid)) report_no_index(relation, true);
+  if (!OidIsValid(oid)) report_no_sequence_index(relation);
   Relation index = index_open(oid, AccessShareLock);
   TupleTableSlot *slot = table_slot_create(relation, nullptr);
   IndexScanDesc scan = compat_index_beginscan(relation, index, read->scan_snapshot(), 1);
@@ -197,7 +197,12 @@ void find_lost_ends(Relation relation, FreshRead *read, const UnreadableBlocks &
       *organization = found;
       bool is_lost = blocks.has(ItemPointerGetBlockNumber(place));
       if (is_lost) lost->found(found, sequence);
-      if (is_lost || index_fetch_heap(scan, slot)) break;
+      bool is_there = false;
+      do {
+        bool must_free;
+        is_there = !is_lost && index_fetch_heap(scan, slot) && read->sees(relation, slot, ExecFetchSlotHeapTuple(slot, false, &must_free));
+      } while (!is_lost && !is_there && scan->xs_heap_continue);
+      if (is_lost || is_there) break;
     }
     return any;
   };

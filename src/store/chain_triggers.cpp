@@ -6,6 +6,7 @@
 #include "store/chain.h"
 #include "store/chain_partitions.h"
 #include "store/durability.h"
+#include "store/erased_parts.h"
 #include "store/event_arguments.h"
 #include "store/head.h"
 #include "store/pending.h"
@@ -17,6 +18,7 @@ extern "C" {
 #include <catalog/pg_trigger.h>
 #include <commands/trigger.h>
 #include <miscadmin.h>
+#include <replication/logicalworker.h>
 #include <utils/memutils.h>
 }
 
@@ -111,6 +113,15 @@ void chain_row(Relation relation, Relation root, EventValues *values) {
   Oid before = chain_event(event_table(relation), values, is_cut ? &routed : nullptr);
   if (before != RelationGetRelid(relation)) note_partition_of(root, *values);
   remember_head(event_table(relation), *values, false);
+}
+
+// The one change of a stored event: an erasure, of this session's own or one that logical replication brings, where what was
+// erased here already stays so. Neither runs triggers for statements, so that no UPDATE of anybody's comes this far.
+bool is_erasing(const TriggerData *data) {
+  if (!TRIGGER_FIRED_BY_UPDATE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_BEFORE(data->tg_event)) return false;
+  bool is_applied = IsLogicalWorker();
+  if (!is_applied && !is_being_erased(data->tg_relation, data->tg_trigtuple)) return false;
+  return is_erasure(data->tg_relation, data->tg_trigtuple, data->tg_newtuple, is_applied);
 }
 
 }  // namespace
@@ -218,6 +229,7 @@ PGDLLEXPORT Datum spine_chain_event(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(spine_refuse_change);
 PGDLLEXPORT Datum spine_refuse_change(PG_FUNCTION_ARGS) {
   TriggerData *data = trigger_data(fcinfo, "spine.refuse_change()");
+  if (is_erasing(data)) return PointerGetDatum(data->tg_newtuple);
   const char *change = TRIGGER_FIRED_BY_UPDATE(data->tg_event)     ? "UPDATE"
                        : TRIGGER_FIRED_BY_DELETE(data->tg_event)   ? "DELETE"
                        : TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) ? "TRUNCATE"

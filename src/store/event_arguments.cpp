@@ -216,6 +216,7 @@ void resolve_organization(EventValues *values) {
 void check_event(const EventTable *table, EventValues *values, const EventValues *emitted) {
   refuse_given_columns(*values);
   std::string_view name = resolve_name(values);
+  if (!values->is_of_spine) refuse_reserved(name);
   if (settings.require_registered_types && (emitted == nullptr || name != text_of(*emitted, Column::event_type)))
     require_registered(name);
   if (!values->has(Column::entity_id))

@@ -28,7 +28,8 @@ void resolve_organization(EventValues *values);
 // Checks everything that the caller gave, and fills in what he left to the settings, so that a bad event is
 // refused before it waits for anybody. emitted: the event as it passed this before, or null: whether its type is
 // registered, the current role may emit for its organization and capture made it is not asked again. Each part gets a salt
-// and is hashed. Raises SP001 to SP012, SP025, SP033, SP060, 42501.
+// and is hashed. Raises SP001 to SP012, SP025, SP033, SP060, SP070,
+// 42501.
 void check_event(const EventTable *table, EventValues *values, const EventValues *emitted);
 
 // Gives a checked event what it has from the moment when it is emitted: id, recorded_by, transaction_id.

@@ -35,13 +35,11 @@ void FreshRead::begin_shared(Snapshot snapshot) {
   guard_ = ReadGuard();
 }
 
-Snapshot FreshRead::scan_snapshot() const { return filtered_ ? SnapshotSelf : snapshot_; }
+Snapshot FreshRead::scan_snapshot() const { return filtered_ ? SnapshotAny : snapshot_; }
 
-bool FreshRead::sees(const TupleTableSlot *slot, HeapTuple tuple) {
+bool FreshRead::sees(Relation relation, TupleTableSlot *slot, HeapTuple tuple) {
+  if (filtered_ && !table_tuple_satisfies_snapshot(relation, slot, snapshot_)) return false;
   TransactionId xmin = HeapTupleHeaderGetXmin(tuple->t_data);
-  if (filtered_ && TransactionIdIsNormal(xmin) && !TransactionIdIsCurrentTransactionId(xmin) &&
-      XidInMVCCSnapshot(xmin, snapshot_))
-    return false;
   // On a page that is visible to all the server did not look at xmin, and nor must we: it may be damaged.
   ::Buffer buffer = TTS_IS_BUFFERTUPLE(slot) ? reinterpret_cast<const BufferHeapTupleTableSlot *>(slot)->buffer : InvalidBuffer;
   bool paged = BufferIsValid(buffer);
@@ -58,11 +56,30 @@ void FreshRead::end() {
 
 void FreshRead::end_shared() { UnregisterSnapshot(snapshot_); }
 
+namespace {
+
+Oid index_of(Relation relation, const EventTable *table, EventOrder order) {
+  switch (order) {
+    case EventOrder::chain:
+      if (!OidIsValid(table->sequence_index)) report_no_sequence_index(relation);
+      return table->sequence_index;
+    case EventOrder::entity:
+      if (!OidIsValid(table->entity_index)) report_no_index(relation, "index on (entity_id, sequence)", "the history of an entity is found");
+      return table->entity_index;
+    case EventOrder::id:
+      break;
+  }
+  if (!OidIsValid(table->id_index)) report_no_index(relation, "index on (id)", "an event is found by its id");
+  return table->id_index;
+}
+
+}  // namespace
+
 void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 wanted) {
   order_ = order;
   keys_ = keys;
   fresh_ = sees == Sees::fresh;
-  wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : 0);
+  wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : order == EventOrder::id ? bit(Column::id) : 0);
   root_ = table_open(table, AccessShareLock);
   if (fresh_) read_.begin();
   List *leaves = leaves_of(table);  // now: what a partition holds that comes later, the read does not see
@@ -81,8 +98,7 @@ void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 w
       continue;
     }
     const EventTable *known = event_table(relation);
-    Oid index = order == EventOrder::chain ? known->sequence_index : known->entity_index;
-    if (!OidIsValid(index)) report_no_index(relation, order == EventOrder::chain);
+    Oid index = index_of(relation, known, order);
     Table *one = &tables_[count_++];
     one->relation = relation;
     one->index = index_open(index, AccessShareLock);
@@ -106,7 +122,7 @@ bool EventScan::advance(Table *table, ScanDirection direction) {
     table->tuple = ExecFetchSlotHeapTuple(table->slot, false, &must_free);
     if (!lies_in_its_page(table->slot, table->tuple))
       table->tuple->t_len = 0;
-    else if (fresh_ && !read_.sees(table->slot, table->tuple))
+    else if (fresh_ && !read_.sees(table->relation, table->slot, table->tuple))
       continue;
     table->why = nullptr;
     (void)event_of_tuple(table->relation, event_table(table->relation), table->tuple->t_data, table->tuple->t_len, wanted_,
@@ -123,7 +139,10 @@ int EventScan::compare(Datum a, Datum b, void *scan) {
   const Table *right = reinterpret_cast<const Table *>(DatumGetPointer(b));
   if (left->why != nullptr || right->why != nullptr) return (left->why != nullptr) - (right->why != nullptr);
   auto place = [self](const Event &event) {
-    return std::make_pair(self->order_ == EventOrder::chain ? event.organization_id : event.entity_id, event.sequence);
+    return std::make_pair(self->order_ == EventOrder::chain    ? event.organization_id
+                          : self->order_ == EventOrder::entity ? event.entity_id
+                                                               : event.id,
+                          event.sequence);
   };
   auto one = place(left->event), other = place(right->event);
   int is_later = one < other ? -1 : one > other;
@@ -150,7 +169,11 @@ bool EventScan::next(ScanDirection direction) {
   return current_ != nullptr;
 }
 
-bool EventScan::is_own() const { return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->tuple->t_data)); }
+// An erasure writes a row anew, so the row alone does not tell.
+bool EventScan::is_own() const {
+  return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->tuple->t_data)) && event().has(Column::transaction_id) &&
+         event().transaction_id == U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+}
 
 TupleTableSlot *EventScan::whole() {
   if (row_memory_ == nullptr) {

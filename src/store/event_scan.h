@@ -22,7 +22,7 @@ namespace spine {
 // A snapshot of now, whatever the transaction's own is: under REPEATABLE READ that one would show event 2 without 1.
 //
 // A scan under a snapshot of that kind in a serializable transaction takes predicate locks, which would make
-// emitters fail to serialize. There the scan sees what is committed, and the snapshot is applied to each row.
+// emitters fail to serialize. There the scan finds every version of a row, and the snapshot is applied to each.
 class FreshRead {
  public:
   void begin();
@@ -33,7 +33,7 @@ class FreshRead {
   Snapshot scan_snapshot() const;
   // Whether a row that the scan returned, in a slot of its table, is part of the read; those that are count for
   // end().
-  bool sees(const TupleTableSlot *slot, HeapTuple tuple);
+  bool sees(Relation relation, TupleTableSlot *slot, HeapTuple tuple);
   // Waits until what was read is durable, as durability.h says.
   void end();
   // In a parallel worker: leaves the waiting to the process that takes its guard.
@@ -46,8 +46,8 @@ class FreshRead {
   ReadGuard guard_;
 };
 
-// By which index a scan finds events, and in which order: of organization_id and sequence, or of entity_id and sequence.
-enum class EventOrder { chain, entity };
+// By which index a scan finds events, and in which order: of organization_id and sequence, of entity_id and sequence, or of id.
+enum class EventOrder { chain, entity, id };
 
 // What a scan sees: what a FreshRead does, or what is committed at this moment and the transaction's own.
 enum class Sees { fresh, current };
@@ -67,7 +67,7 @@ class EventScan {
   const Event &event() const { return current_->event; }
   // The table that holds the event.
   Oid partition() const { return RelationGetRelid(current_->relation); }
-  // Whether this very transaction stored the event.
+  // Whether this very transaction emitted and stored the event, where transaction_id is one of the wanted columns.
   bool is_own() const;
   // The event's row in the shape of the table that was named, known to be readable in each of its columns, as event() is
   // from now on. Raises SP045.

@@ -85,8 +85,8 @@ void check_column(Relation relation, const EventTable *table, int c, Form_pg_att
     bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
 }
 
-// A B-tree that begins with that column and the sequence, both ascending, of all rows.
-Oid find_index(Relation relation, const EventTable *table, Column first, bool must_be_unique) {
+// A B-tree that begins with that column and, where it is asked for, the sequence, ascending, of all rows.
+Oid find_index(Relation relation, const EventTable *table, Column first, bool then_sequence, bool must_be_unique) {
   Oid found = InvalidOid;
   List *indexes = RelationGetIndexList(relation);
   ListCell *cell;
@@ -94,10 +94,11 @@ Oid find_index(Relation relation, const EventTable *table, Column first, bool mu
     Oid oid = lfirst_oid(cell);
     Relation index = index_open(oid, AccessShareLock);
     Form_pg_index form = index->rd_index;
-    if ((form->indisunique || !must_be_unique) && form->indisvalid && form->indnkeyatts >= 2 &&
-        index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == table->attnum[static_cast<int>(first)] &&
-        form->indkey.values[1] == table->attnum[static_cast<int>(Column::sequence)] && index->rd_indoption[0] == 0 &&
-        index->rd_indoption[1] == 0 && RelationGetIndexPredicate(index) == NIL)
+    auto is_at = [&](int i, Column column) {
+      return form->indnkeyatts > i && form->indkey.values[i] == table->attnum[static_cast<int>(column)] && index->rd_indoption[i] == 0;
+    };
+    if ((form->indisunique || !must_be_unique) && form->indisvalid && index->rd_rel->relam == BTREE_AM_OID && is_at(0, first) &&
+        (!then_sequence || is_at(1, Column::sequence)) && RelationGetIndexPredicate(index) == NIL)
       found = oid;
     index_close(index, AccessShareLock);
     if (OidIsValid(found)) break;
@@ -149,8 +150,9 @@ void build(Relation relation, EventTable *table) {
   Relation root = table->root == table->relid ? relation : relation_open(table->root, AccessShareLock);
   table->is_cut_by_time = is_cut_by_time(root);
   if (root != relation) relation_close(root, AccessShareLock);
-  table->sequence_index = find_index(relation, table, Column::organization_id, true);
-  table->entity_index = find_index(relation, table, Column::entity_id, false);
+  table->sequence_index = find_index(relation, table, Column::organization_id, true, true);
+  table->entity_index = find_index(relation, table, Column::entity_id, true, false);
+  table->id_index = find_index(relation, table, Column::id, false, false);
 }
 
 // What the core reads rows by.
@@ -196,12 +198,13 @@ const EventTable *event_table(Relation relation) {
   return table;
 }
 
-void report_no_index(Relation relation, bool of_sequence) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE),
-                  errmsg("table \"%s\" has no %s", RelationGetRelationName(relation),
-                         of_sequence ? "unique index on (organization_id, sequence)" : "index on (entity_id, sequence)"),
-                  of_sequence ? errhint("Create one: the events of a chain, and its end, are found in it.")
-                              : errhint("Create one: the history of an entity is found in it.")));
+void report_no_index(Relation relation, const char *columns, const char *what_for) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("table \"%s\" has no %s", RelationGetRelationName(relation), columns),
+                  errhint("Create one: %s in it.", what_for)));
+}
+
+void report_no_sequence_index(Relation relation) {
+  report_no_index(relation, "unique index on (organization_id, sequence)", "the events of a chain, and its end, are found");
 }
 
 Oid events_relid() {

@@ -23,6 +23,7 @@ struct EventTable {
   bool is_cut_by_time;       // partitioned by ranges of the timestamp, or a partition of a table that is
   Oid sequence_index;        // unique (organization_id, sequence, …), or InvalidOid
   Oid entity_index;          // (entity_id, sequence), or InvalidOid
+  Oid id_index;              // (id), or InvalidOid
   AttrNumber attnum[column_count];
   Oid enum_type[3];          // of actor_type, environment, severity
   int natts;
@@ -32,8 +33,9 @@ struct EventTable {
 // Raises SP018 where the relation does not have the columns of spine.events.
 const EventTable *event_table(Relation relation);
 
-// Raises SP018, for a table whose sequence_index, or else entity_index, is invalid.
-[[noreturn]] void report_no_index(Relation relation, bool of_sequence);
+// Raises SP018, for a table without an index on these columns.
+[[noreturn]] void report_no_index(Relation relation, const char *columns, const char *what_for);
+[[noreturn]] void report_no_sequence_index(Relation relation);
 
 // The top of a partition's tree. A partition that is being detached, or that ALTER TABLE … DETACH PARTITION … CONCURRENTLY
 // left pending, belongs to it until that is done.
@@ -47,10 +49,11 @@ struct EventValues {
   Datum value[column_count];
   bool null[column_count];
   bool is_captured = false;  // made by spine.capture_change: its payload may say so
+  bool is_of_spine = false;  // emitted by the spine itself: its type may be one of the spine's own
 
   void clear() {
     for (bool &is_null : null) is_null = true;
-    is_captured = false;
+    is_captured = is_of_spine = false;
   }
   // The hashes of the parts of an event that was checked, so that it is chained without reading them again.
   Hash payload_hash;

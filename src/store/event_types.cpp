@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <iterator>
 
 #include "server/cached_table.h"
 #include "server/errors.h"
@@ -61,7 +62,9 @@ uint64 changes;  // counts invalidations
 Oid types_table;
 
 // What takes a guard off is on record whatever somebody deleted here.
-constexpr std::string_view always_registered = "platform.spine.unguarded";
+constexpr std::string_view always_registered = unguarded_event;
+
+constexpr std::string_view evidence[] = {erased_event, hold_placed_event, hold_released_event, rights_granted_event, rights_revoked_event};
 
 void read_types() {
   types_table = spine_table("event_types");
@@ -129,6 +132,21 @@ void require_registered(std::string_view event_type) {
                                   : errhint("The nearest registered type is \"%.*s\"; spine.register_event_type registers "
                                             "another.",
                                             length(near->name), near->name.data())));
+}
+
+bool is_evidence(std::string_view event_type) {
+  return std::find(std::begin(evidence), std::end(evidence), event_type) != std::end(evidence);
+}
+
+bool is_reserved(std::string_view event_type) {
+  return is_evidence(event_type) || event_type == migration_event || event_type == unguarded_event;
+}
+
+void refuse_reserved(std::string_view event_type) {
+  if (!is_reserved(event_type)) return;
+  ereport(ERROR, (errcode(ERRCODE_SPINE_RESERVED_EVENT_TYPE),
+                  errmsg("event type \"%.*s\" is the spine's own", length(event_type), event_type.data()),
+                  errhint("Only the spine emits such events, so that they can be believed: take another name.")));
 }
 
 void forget_event_types(Oid relid) {

@@ -11,6 +11,25 @@ Oid registered_severity(std::string_view event_type);
 // Raises SP025 where the type is not registered.
 void require_registered(std::string_view event_type);
 
+// The types of what the spine emits by itself, and nobody else: that a right was given or a part was erased is believed.
+inline constexpr std::string_view erased_event = "platform.personal.erased";
+inline constexpr std::string_view hold_placed_event = "platform.hold.placed";
+inline constexpr std::string_view hold_released_event = "platform.hold.released";
+inline constexpr std::string_view rights_granted_event = "platform.rights.granted";
+inline constexpr std::string_view rights_revoked_event = "platform.rights.revoked";
+inline constexpr std::string_view migration_event = "platform.migration.applied";
+inline constexpr std::string_view unguarded_event = "platform.spine.unguarded";
+
+// Whether it is one of them. Raises nothing.
+bool is_reserved(std::string_view event_type);
+
+// Whether the parts of events of a type stay: what was erased, held and given rests on them. Of the spine's own types all but
+// those that quote people's statements.
+bool is_evidence(std::string_view event_type);
+
+// Raises SP070 where the type is reserved.
+void refuse_reserved(std::string_view event_type);
+
 // A relation changed; InvalidOid: any may have.
 void forget_event_types(Oid relid);
 

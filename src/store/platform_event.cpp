@@ -20,7 +20,7 @@ namespace spine {
 
 namespace {
 
-void begin_event(EventValues *values, std::string_view event_type, std::string_view entity_key, std::string_view severity) {
+void begin_event(EventValues *values, std::string_view event_type, const Uuid &organization, const Uuid &entity, std::string_view severity) {
   EventValues &event = *values;
   Relation relation = table_open(events_relid(), AccessShareLock);
   const EventTable *table = event_table(relation);
@@ -28,12 +28,11 @@ void begin_event(EventValues *values, std::string_view event_type, std::string_v
   Oid how_much = enum_value(table->enum_type[2], severity);
   table_close(relation, NoLock);
   Datum name = text_datum(event_type);
-  EventName parts;
-  (void)event_name_or_error(name, false, &parts);
   event.clear();
+  event.is_of_spine = true;
   event.set(Column::event_type, name);
-  event.set(Column::entity_id, uuid_datum(entity_uuid(parts.domain, parts.entity_type, entity_key)));
-  event.set(Column::organization_id, uuid_datum(nil_uuid));
+  event.set(Column::entity_id, uuid_datum(entity));
+  event.set(Column::organization_id, uuid_datum(organization));
   if (!settings.has_actor_id) {
     event.set(Column::actor_id, uuid_datum(nil_uuid));
     event.set(Column::actor_type, ObjectIdGetDatum(system));
@@ -41,11 +40,17 @@ void begin_event(EventValues *values, std::string_view event_type, std::string_v
   event.set(Column::severity, ObjectIdGetDatum(how_much));
 }
 
+Uuid platform_entity(std::string_view event_type, std::string_view key) {
+  EventName parts;
+  (void)event_name_or_error(text_datum(event_type), false, &parts);
+  return entity_uuid(parts.domain, parts.entity_type, key);
+}
+
 }  // namespace
 
 void check_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity) {
   EventValues event;
-  begin_event(&event, event_type, entity_key, severity);
+  begin_event(&event, event_type, nil_uuid, platform_entity(event_type, entity_key), severity);
   OwnersRights owner;
   owner.begin();
   Relation relation = table_open(events_relid(), AccessShareLock);
@@ -56,8 +61,13 @@ void check_platform_event(std::string_view event_type, std::string_view entity_k
 
 void emit_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity, Datum payload,
                          ChainedWhen when) {
+  (void)emit_own_event(event_type, nil_uuid, platform_entity(event_type, entity_key), severity, payload, when);
+}
+
+Uuid emit_own_event(std::string_view event_type, const Uuid &organization, const Uuid &entity, std::string_view severity, Datum payload,
+                    ChainedWhen when) {
   EventValues event;
-  begin_event(&event, event_type, entity_key, severity);
+  begin_event(&event, event_type, organization, entity, severity);
   event.set(Column::payload, payload);
   int position = 0;
   OwnersRights owner;
@@ -69,6 +79,7 @@ void emit_platform_event(std::string_view event_type, std::string_view entity_ke
   owner.end();
   // The statement that runs on may have to see it.
   if (when == ChainedWhen::at_once) CommandCounterIncrement();
+  return uuid_of(event.get(Column::id));
 }
 
 }  // namespace spine

@@ -1,4 +1,4 @@
-// Events of the platform's own chain, that of the nil UUID, which the spine emits by itself.
+// Events that the spine emits by itself: in the platform's own chain, that of the nil UUID, or in an organization's.
 #pragma once
 
 #include "server/pg.h"
@@ -15,6 +15,10 @@ enum class ChainedWhen {
 // the type's first two parts. severity: a label. payload: a jsonb. Raises what spine.emit_event raises.
 void emit_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity, Datum payload,
                          ChainedWhen when);
+
+// Likewise, of an organization and an entity. Returns the event's id.
+Uuid emit_own_event(std::string_view event_type, const Uuid &organization, const Uuid &entity, std::string_view severity, Datum payload,
+                    ChainedWhen when);
 
 // Raises what emitting such an event would, for what it says of itself; emits none.
 void check_platform_event(std::string_view event_type, std::string_view entity_key, std::string_view severity);

@@ -163,7 +163,7 @@ void Writer::enter(TimestampTz moment) {
   if (relation_->rd_rel->relkind != RELKIND_RELATION)
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("\"%s\" is not a plain table", RelationGetRelationName(relation_)),
                     errhint("A partition of spine.events is a table as spine.create_partitions makes it; put it back.")));
-  if (!OidIsValid(event_table(relation_)->sequence_index)) report_no_index(relation_, true);
+  if (!OidIsValid(event_table(relation_)->sequence_index)) report_no_sequence_index(relation_);
   result_ = makeNode(ResultRelInfo);
   InitResultRelInfo(result_, relation_, 0, root_result_, 0);
   drop_chain_trigger();

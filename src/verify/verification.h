@@ -46,6 +46,7 @@ struct Verification {
   RecordSort segments;
   RecordSort faults;
   RecordSort summaries;
+  RecordSort parts;    // that are gone, and that were said to be erased: parts.cpp
   Redo redo;
   bool singles;       // the second reading
   uint64 blocks;
@@ -60,6 +61,18 @@ void read_table(Verification *v, int processes);
 
 // Sorts v->segments, walks them and ends them; faults go to v->faults, summaries to v->summaries.
 void walk_chains(Verification *v);
+
+// A fault of one row's content, whatever its neighbours are.
+void put_content_fault(Verification *v, FaultKind kind, const Event &event, Bytes expected, Bytes found, const char *detail);
+
+// What is no row's fault, and belongs to nobody's chain: whoever may read all of the table hears of it.
+void put_unreadable(Verification *v, const char *detail);
+
+// Notes into v->parts which parts of an event are gone, and which parts it says were erased. Its content was read.
+void note_parts(Verification *v, const Event &event);
+
+// Once all is read: faults of the parts that are gone without an event that says so go to v->faults. Ends v->parts.
+void judge_parts(Verification *v);
 
 // Kilobytes for each sort of a verification that so many processes do together.
 int sort_memory(int processes);

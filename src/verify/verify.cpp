@@ -111,9 +111,9 @@ void put_fault(Verification *v, FaultRecord *fault, Bytes expected, Bytes found,
   pfree(tail);
 }
 
-// A fault of one row's content, whatever its neighbours are.
-void put_content_fault(Verification *v, FaultKind kind, const Event &event, Bytes expected, Bytes found,
-                       const char *detail) {
+}  // namespace
+
+void put_content_fault(Verification *v, FaultKind kind, const Event &event, Bytes expected, Bytes found, const char *detail) {
   FaultRecord fault{};
   fault.has_organization = event.has(Column::organization_id) && event.has(Column::sequence);
   fault.key = fault.has_organization ? make_key(event.organization_id, event.sequence) : Key{};
@@ -123,6 +123,8 @@ void put_content_fault(Verification *v, FaultKind kind, const Event &event, Byte
   if (fault.has_id) fault.id = event.id;
   put_fault(v, &fault, expected, found, detail);
 }
+
+namespace {
 
 const char *structure_detail(const StructureFault &fault) {
   switch (fault.kind) {
@@ -180,6 +182,7 @@ void check_content(Verification *v, const Event &event) {
   else if (event.event_hash.size != hash.size() || memcmp(event.event_hash.data, hash.data(), hash.size()) != 0)
     put_content_fault(v, FaultKind::content_altered, event, {hash.data(), hash.size()}, event.event_hash,
                       "the content does not give event_hash");
+  if (status == Status::ok) note_parts(v, event);
   EventName name{event.domain, event.entity_type, event.action};
   constexpr uint32_t names =
       bit(Column::event_type) | bit(Column::domain) | bit(Column::entity_type) | bit(Column::action);
@@ -277,10 +280,13 @@ void check_row(Verification *v, BlockScan *row) {
   if ((event.present & link) == link) add_link(v, event);
 }
 
-// What is no row's fault, and belongs to nobody's chain: whoever may read all of the table hears of it.
+}  // namespace
+
 void put_unreadable(Verification *v, const char *detail) {
   if (!v->singles && v->readable.all) put_content_fault(v, FaultKind::unreadable, Event(), {}, {}, detail);
 }
+
+namespace {
 
 struct RowVisitor : BlockVisitor {
   Verification *v;
@@ -368,6 +374,7 @@ void put_summary(Verification *v, const Uuid &organization, const ChainWalker &w
 void begin_results(Verification *v) {
   v->faults.begin(work_mem);
   v->summaries.begin(work_mem);
+  v->parts.begin(work_mem);
   v->redo.count = 0;
   v->redo.all = false;
   begin_progress(&v->progress, v->blocks);
@@ -397,6 +404,7 @@ void verify(Verification *v) {
     if (workers > 0) {
       v->faults.end();
       v->summaries.end();
+      v->parts.end();
       begin_results(v);
     }
     read_alone(v);
@@ -406,6 +414,7 @@ void verify(Verification *v) {
     v->progress.blocks_total *= 2;
     read_alone(v);
   }
+  judge_parts(v);
   end_progress();
   v->read.end();
   AtEOXact_GUC(true, settings_level);

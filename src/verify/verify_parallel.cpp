@@ -45,7 +45,8 @@ enum Key : uint64 {
   key_wal,
   key_readable,
   key_tables,
-  key_sizes
+  key_sizes,
+  key_parts
 };
 
 struct Shared {
@@ -64,7 +65,7 @@ struct Shared {
 };
 
 // What one process puts into the shared sorts.
-void read_share(Verification *v, Shared *shared, Sharedsort *segments, Sharedsort *faults) {
+void read_share(Verification *v, Shared *shared, Sharedsort *segments, Sharedsort *faults, Sharedsort *parts) {
   SortCoordinateData coordinate{};
   coordinate.isWorker = true;
   coordinate.nParticipants = -1;
@@ -73,6 +74,8 @@ void read_share(Verification *v, Shared *shared, Sharedsort *segments, Sharedsor
   v->segments.begin(sort_memory(processes), &coordinate);
   coordinate.sharedsort = faults;
   v->faults.begin(sort_memory(processes), &coordinate);
+  coordinate.sharedsort = parts;
+  v->parts.begin(sort_memory(processes), &coordinate);
   v->share = &shared->share;
   v->progress.counts = &shared->counts;
   read_table(v, processes);
@@ -81,21 +84,31 @@ void read_share(Verification *v, Shared *shared, Sharedsort *segments, Sharedsor
   v->segments.end();
   v->faults.sort();
   v->faults.end();
+  v->parts.sort();
+  v->parts.end();
 }
 
-void merge(Verification *v, int parts, Sharedsort *segments, Sharedsort *faults) {
+// Puts what the processes found into one process's own sort.
+void merge_into(RecordSort *own, int participants, Sharedsort *shared) {
   SortCoordinateData coordinate{};
-  coordinate.nParticipants = parts;
+  coordinate.nParticipants = participants;
+  coordinate.sharedsort = shared;
   RecordSort merged;
-  coordinate.sharedsort = faults;
   merged.begin(work_mem, &coordinate);
   merged.sort();
   Bytes record;
   while (merged.next(&record)) {
     CHECK_FOR_INTERRUPTS();
-    v->faults.put(record.data, record.size);
+    own->put(record.data, record.size);
   }
   merged.end();
+}
+
+void merge(Verification *v, int participants, Sharedsort *segments, Sharedsort *faults, Sharedsort *parts) {
+  merge_into(&v->faults, participants, faults);
+  merge_into(&v->parts, participants, parts);
+  SortCoordinateData coordinate{};
+  coordinate.nParticipants = participants;
   coordinate.sharedsort = segments;
   v->segments.begin(work_mem, &coordinate);
   walk_chains(v);
@@ -129,7 +142,8 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
                         mul_size(sizeof(WalUsage), static_cast<Size>(workers)),
                         Max(mul_size(sizeof(Uuid), static_cast<Size>(v->readable.count)), 1),
                         mul_size(sizeof(Oid), static_cast<Size>(v->table_count)),
-                        mul_size(sizeof(BlockNumber), static_cast<Size>(v->table_count))};
+                        mul_size(sizeof(BlockNumber), static_cast<Size>(v->table_count)),
+                        tuplesort_estimate_shared(processes)};
   for (Size size : sizes) shm_toc_estimate_chunk(&context->estimator, size);
   shm_toc_estimate_keys(&context->estimator, lengthof(sizes));
   InitializeParallelDSM(context);
@@ -160,6 +174,8 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   tuplesort_initialize_shared(segments, processes, context->seg);
   Sharedsort *faults = allocate<Sharedsort>(context, key_faults, sizes[3]);
   tuplesort_initialize_shared(faults, processes, context->seg);
+  Sharedsort *parts = allocate<Sharedsort>(context, key_parts, sizes[10]);
+  tuplesort_initialize_shared(parts, processes, context->seg);
   memcpy(allocate<char>(context, key_query, sizes[4]), query, sizes[4]);
   BufferUsage *buffers = allocate<BufferUsage>(context, key_buffers, sizes[5]);
   WalUsage *wal = allocate<WalUsage>(context, key_wal, sizes[6]);
@@ -175,16 +191,17 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
   int launched = context->nworkers_launched;
   ereport(DEBUG1, (errmsg_plural("verifying with %d parallel worker", "verifying with %d parallel workers",
                                  static_cast<unsigned long>(launched), launched)));
-  RecordSort results = v->faults;
-  read_share(v, shared, segments, faults);
-  v->faults = results;
+  RecordSort own_faults = v->faults, own_parts = v->parts;
+  read_share(v, shared, segments, faults, parts);
+  v->faults = own_faults;
+  v->parts = own_parts;
   WaitForParallelWorkersToFinish(context);
   for (int i = 0; i < launched; i++) InstrAccumParallelQuery(&buffers[i], &wal[i]);
   v->read.guard().join(shared->newest_read, shared->any_read);
   pg_atomic_write_u64(&v->progress.own.rows, pg_atomic_read_u64(&shared->counts.rows));
   pg_atomic_write_u64(&v->progress.own.blocks, pg_atomic_read_u64(&shared->counts.blocks));
   v->progress.counts = &v->progress.own;
-  merge(v, launched + 1, segments, faults);
+  merge(v, launched + 1, segments, faults, parts);
   DestroyParallelContext(context);
   ExitParallelMode();
   return true;
@@ -231,14 +248,15 @@ int planned_workers(const Verification *v) {
 }
 
 bool verify_with_workers(Verification *v, int workers) {
-  RecordSort results = v->faults;
+  RecordSort own_faults = v->faults, own_parts = v->parts;
   MemoryContext attempt = AllocSetContextCreate(CurrentMemoryContext, "parallel verification", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(attempt);
   bool done = false;
   ErrorData *error = catch_error([&] { done = verify_in_parallel_mode(v, workers); }, may_succeed_alone);
   if (error != nullptr) {
     ereport(DEBUG1, (errmsg("verifying again without parallel workers: %s", error->message)));
-    v->faults = results;
+    v->faults = own_faults;
+    v->parts = own_parts;
     v->share = nullptr;
     done = false;
   }
@@ -259,6 +277,8 @@ void spine_verify_worker(dsm_segment *segment, shm_toc *toc) {
   Sharedsort *faults = look_up<Sharedsort>(toc, key_faults);
   tuplesort_attach_shared(segments, segment);
   tuplesort_attach_shared(faults, segment);
+  Sharedsort *parts = look_up<Sharedsort>(toc, key_parts);
+  tuplesort_attach_shared(parts, segment);
   InstrStartParallelQuery();
 
   Verification *v = static_cast<Verification *>(palloc0(sizeof(Verification)));
@@ -273,7 +293,7 @@ void spine_verify_worker(dsm_segment *segment, shm_toc *toc) {
   v->one_is_readable = shared->one_is_readable;
   v->range = shared->range;
   v->read.begin_shared(RestoreSnapshot(look_up<char>(toc, key_snapshot)));
-  read_share(v, shared, segments, faults);
+  read_share(v, shared, segments, faults, parts);
   v->read.end_shared();
   close_tables(v);
 

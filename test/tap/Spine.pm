@@ -11,6 +11,7 @@ use warnings;
 use Digest::SHA qw(sha256_hex);
 use Exporter 'import';
 use File::Path qw(make_path);
+use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -325,7 +326,8 @@ SQL
 
 my %kind_order = (
 	content_altered  => 0, link_broken    => 1, event_missing => 2,
-	event_duplicated => 3, order_violated => 4, malformed     => 5, unreadable => 6);
+	event_duplicated => 3, order_violated => 4, malformed     => 5, unreadable => 6,
+	part_missing     => 7);
 
 # Sends a query through a background psql and does not wait for its end, which finish_query does. A query that ends at
 # once may bring its end along with the beginning: what came behind the beginning is kept.
@@ -354,12 +356,31 @@ sub finish_query
 }
 
 # What must be reported of these rows: [organization, sequence, event_id, fault, expected, found], '-' for NULL.
+# What the events platform.personal.erased of these rows say was erased before them.
+sub erased_parts_of
+{
+	my ($rows) = @_;
+	my %said;
+	foreach my $r (@$rows)
+	{
+		next if ($r->{event_type} // '') ne 'platform.personal.erased' || grep { !defined $r->{$_} } qw(organization_id sequence payload);
+		my $erased = decode_json($r->{payload})->{erased};
+		foreach my $part (qw(payload personal))
+		{
+			$said{"$r->{organization_id} $_->{sequence} $_->{id} $part"} = 1
+			  foreach grep { $_->{sequence} < $r->{sequence} } @{ $erased->{$part} // [] };
+		}
+	}
+	return \%said;
+}
+
 sub model_faults
 {
 	my ($rows, %arg) = @_;
 	my $from = $arg{from} // 1;
 	my $to   = $arg{to}   // 9223372036854775807;
 	my (@faults, %chain, %beyond);
+	my $said = erased_parts_of($rows);
 	foreach my $r (@$rows)
 	{
 		my ($o, $s) = @$r{qw(organization_id sequence)};
@@ -378,6 +399,11 @@ sub model_faults
 			  if ($r->{event_hash} // '') ne $digest;
 			my $joined = join '.', map { $_ // '' } @$r{qw(domain entity_type action)};
 			push @faults, [ $o, $s, $r->{id} // '-', 'malformed', '-', '-' ] if $joined ne ($r->{event_type} // '');
+			foreach my $part (defined $r->{id} ? qw(payload personal) : ())
+			{
+				next if defined $r->{$part} || !defined $r->{"${part}_hash"} || $said->{"$o $s $r->{id} $part"};
+				push @faults, [ $o, $s, $r->{id}, 'part_missing', '-', '-' ];
+			}
 		}
 		next if grep { !defined $r->{$_} } qw(id timestamp previous_hash event_hash);
 		push @{ $chain{$o} }, $r;

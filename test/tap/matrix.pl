@@ -98,6 +98,13 @@ my @attacks = (
 	# Before the first row of the file is read, an index is made of what is left.
 	[ 11, 'the file swapped for a shorter one', { su => 'detected' }, $su, 'CREATE TABLE public.shorter AS SELECT * FROM spine.events WHERE sequence <= 3',
 		'UPDATE pg_class SET relfilenode = (SELECT relfilenode FROM pg_class WHERE oid = $$public.shorter$$::regclass) WHERE oid = $$spine.events$$::regclass', 'REINDEX TABLE spine.events' ],
+	[ 32, 'erasing without the right', prevented(qw(app writer)), $none, "SELECT spine.erase_events('$mine', (SELECT array_agg(id) FROM spine.events WHERE organization_id = '$mine'), 'x', '{payload,personal}')" ],
+	[ 32, 'a hold without the right', prevented(qw(app writer)), $none, "SELECT spine.place_hold('$mine', 'x')" ],
+	[ 32, 'a hold deleted', $all, $none, 'DELETE FROM spine.legal_holds' ],
+	[ 32, 'an erasure event by hand', $all, $none, "SELECT spine.emit_event('platform.personal.erased', entity_id => spine.entity_uuid('platform', 'personal', '$mine'), organization_id => '$mine')" ],
+	[ 32, 'an erasure event inserted', $all, $none, "INSERT INTO spine.events (event_type, entity_id, organization_id) VALUES ('platform.personal.erased', spine.entity_uuid('platform', 'personal', '$mine'), '$mine')" ],
+	[ 32, 'a part taken out, triggers disabled in the catalog', { su => 'detected' }, $su, $disabled_in_catalog,
+		"UPDATE spine.events SET payload = NULL, payload_salt = NULL, payload_hash = sha256(payload_salt || convert_to(spine.canonical_json(payload), 'UTF8')) WHERE sequence = 2" ],
 	(map { [ 34, $_, { %{ prevented(qw(app owner su)) } }, $none, $_ ] } 'ALTER VIEW spine.audit_log SET (security_invoker = false)', 'GRANT SELECT ON spine.role_bindings TO app',
 		'ALTER DEFAULT PRIVILEGES IN SCHEMA spine GRANT SELECT ON TABLES TO app', 'ALTER INDEX spine.events_pkey RENAME TO other', 'DROP INDEX spine.events_entity_id_sequence_idx'),
 	[ 11, 'SET on a superuser\'s setting granted', { su => 'detected' }, $su, 'GRANT SET ON PARAMETER people_os_spine.unguard TO app' ],

@@ -48,7 +48,7 @@ my @changes = (
 	[ 'payload_salt',   q('\x00') ],
 	[ 'payload_salt',   q(sha256('x')) ],
 	[ 'personal',       q('{"n": 4}') ],
-	[ 'personal_hash',  q(sha256('x')) ],
+	[ 'personal_hash',  q(sha256('x')), '4 part_missing' ],
 	[ 'occurred_at',    q("timestamp") ],
 	[ 'correlation_id', q(id) ],
 	[ 'causation_id',   q(id) ],
