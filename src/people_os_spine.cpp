@@ -5,6 +5,7 @@
 #include "capture/capture.h"
 #include "capture/required_events.h"
 #include "guard/guard.h"
+#include "server/compat.h"
 #include "server/errors.h"
 #include "server/settings.h"
 #include "store/chain_lock.h"
@@ -112,12 +113,14 @@ void on_role_change(Datum, int, uint32) { forget_rights(); }
 // Statements ---------------------------------------------------------------------------------------------------------
 
 ExecutorStart_hook_type next_executor_start;
+ExecutorRun_hook_type next_executor_run;
 ExecutorFinish_hook_type next_executor_finish;
 ProcessUtility_hook_type next_utility;
 object_access_hook_type next_object_access;
 
 void on_executor_start(QueryDesc *query, int flags) {
   refuse_hidden_plan(query, flags);  // first: a plan that is refused must not start
+  (void)require_personal(query);
   if (next_executor_start != nullptr)
     next_executor_start(query, flags);
   else
@@ -125,6 +128,29 @@ void on_executor_start(QueryDesc *query, int flags) {
   // Once the server has checked the rights.
   if (!IsBinaryUpgrade) judge_query(query->plannedstmt, query->sourceText);
   refuse_unseen_moves(query->plannedstmt);
+}
+
+void run(COMPAT_RUN_PARAMETERS) {
+  if (next_executor_run != nullptr)
+    next_executor_run(COMPAT_RUN_ARGUMENTS);
+  else
+    standard_ExecutorRun(COMPAT_RUN_ARGUMENTS);
+}
+
+// A cursor may go on as another role than it began.
+void on_executor_run(COMPAT_RUN_PARAMETERS) {
+  bool reads_personal = require_personal(query);
+  Oid outer = begin_personal(reads_personal);
+  if (!reads_personal && !OidIsValid(outer)) return run(COMPAT_RUN_ARGUMENTS);
+  PG_TRY();
+  {
+    run(COMPAT_RUN_ARGUMENTS);
+  }
+  PG_FINALLY();
+  {
+    end_personal(outer);
+  }
+  PG_END_TRY();
 }
 
 // In it the query's AFTER triggers run.
@@ -190,6 +216,8 @@ void set_hooks() {
   note_load();
   next_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = on_executor_start;
+  next_executor_run = ExecutorRun_hook;
+  ExecutorRun_hook = on_executor_run;
   next_executor_finish = ExecutorFinish_hook;
   ExecutorFinish_hook = on_executor_finish;
   next_utility = ProcessUtility_hook;

@@ -23,7 +23,10 @@ struct Organizations {
 // them is the whole table, with the rows that cannot say whose they are. Raises 42501.
 Organizations require_reading(Oid events);
 
-// Whether spine.events holds nothing that is hidden from the role.
+// Those of which the current role sees the personal part of the events that it may read, likewise.
+Organizations personal_organizations(Oid events);
+
+// Whether spine.events holds nothing that is hidden from the role, but for personal parts.
 bool sees_all_events(Oid role);
 
 // Roles or their memberships changed.
@@ -41,5 +44,13 @@ void end_explain();
 
 // Before a query starts: raises 42501 where its plan would show how many events of others a query passed over.
 void refuse_hidden_plan(const QueryDesc *query, int flags);
+
+// Before a query starts and, for a cursor, each time before it goes on: raises 42501 where it reads the columns personal or
+// personal_salt of spine.events, and the role sees events without their personal part. Whether it reads them at all.
+bool require_personal(const QueryDesc *query);
+
+// While a query runs that reads them: the rows are those of the role that was judged, also where it becomes another.
+Oid begin_personal(bool reads_personal);
+void end_personal(Oid outer);
 
 }  // namespace spine

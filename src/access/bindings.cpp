@@ -11,6 +11,7 @@
 #include "store/event_table.h"
 
 extern "C" {
+#include <access/sysattr.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_authid.h>
 #include <catalog/pg_type.h>
@@ -20,6 +21,7 @@ extern "C" {
 #include <utils/array.h>
 #include <utils/builtins.h>
 #include <utils/inval.h>
+#include <utils/lsyscache.h>
 #include <utils/memutils.h>
 #include <utils/rls.h>
 #include <utils/syscache.h>
@@ -38,10 +40,12 @@ struct Rights {
   bool audits;  // people_os_spine.organization_id does not narrow what it reads
   Organizations emit;
   Organizations read;
+  Organizations personal;  // of what it reads, and perhaps of more
 };
 
 Rights known[16];  // each in the slot that its role's number names
 uint64 changes;    // counts invalidations, so that one that arrives while rights are read is not lost
+Oid judged_reader;  // the role whose query runs that reads personal parts; InvalidOid: there is none
 Oid bindings_table, events_table;  // what the rights that are known were read from
 
 // Organizations as they are read, in the current memory context.
@@ -72,10 +76,10 @@ struct Gathering {
 };
 
 // The columns of spine.role_bindings that are read.
-enum BindingColumn { role_column, capability_column, organization_column, role_name_column, binding_columns };
+enum BindingColumn { role_column, capability_column, organization_column, personal_column, role_name_column, binding_columns };
 
 Relation open_bindings() {
-  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID, NAMEOID});
+  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID, BOOLOID, NAMEOID});
   if (relation != nullptr) return relation;
   ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                   errmsg("table \"spine.role_bindings\" is missing, or not as CREATE EXTENSION made it"),
@@ -95,7 +99,7 @@ bool is_still(Oid role, const char *name) {
 void read_bindings(Oid role, Rights *rights) {
   MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "role bindings", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(reading);
-  Gathering emit{}, read{};
+  Gathering emit{}, read{}, personal{};
   Relation relation = open_bindings();
   each_row_now(relation, binding_columns, [&](const Datum *value, const bool *null) {
     if (null[role_column] || null[capability_column] || null[role_name_column]) return;
@@ -109,20 +113,22 @@ void read_bindings(Oid role, Rights *rights) {
     } else {
       rights->audits |= capability == "audit";
       read.add(all, value[organization_column]);
+      if (!null[personal_column] && DatumGetBool(value[personal_column])) personal.add(all, value[organization_column]);
     }
   });
   table_close(relation, AccessShareLock);
   MemoryContextSwitchTo(before);
   rights->emit = emit.keep(CacheMemoryContext);
   rights->read = read.keep(CacheMemoryContext);
+  rights->personal = personal.keep(CacheMemoryContext);
   MemoryContextDelete(reading);
 }
 
 void forget_lists(Rights *rights) {
-  if (rights->emit.sorted != nullptr) pfree(rights->emit.sorted);
-  rights->emit = {};
-  if (rights->read.sorted != nullptr) pfree(rights->read.sorted);
-  rights->read = {};
+  for (Organizations *list : {&rights->emit, &rights->read, &rights->personal}) {
+    if (list->sorted != nullptr) pfree(list->sorted);
+    *list = {};
+  }
 }
 
 // The rights of a role as of the last message about a change. They hold until the next call.
@@ -150,6 +156,42 @@ bool reads(const Rights *rights, const Uuid &organization) {
   if (rights->exempt) return true;
   if (settings.has_organization_id && !rights->audits && organization != settings.organization_id) return false;
   return rights->read.has(organization);
+}
+
+// Of all that the role may read, whatever people_os_spine.organization_id says: that can change while a query runs.
+bool reads_all_personal(const Rights *rights) {
+  if (rights->exempt || rights->personal.all) return true;
+  if (rights->read.all) return false;
+  for (int i = 0; i < rights->read.count; i++)
+    if (!rights->personal.has(rights->read.sorted[i])) return false;
+  return true;
+}
+
+bool is_restricted(Oid events, Oid role) { return check_enable_rls(events, role, true) == RLS_ENABLED; }
+
+// A copy of a list that the next change of a right frees.
+Organizations copy_of(const Organizations &list) {
+  Size size = sizeof(Uuid) * static_cast<Size>(list.count);
+  Uuid *copy = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1)));
+  if (size > 0) memcpy(static_cast<void *>(copy), list.sorted, size);
+  return {list.all, list.count, copy};
+}
+
+// Whether a query names a column of spine.events that holds personal parts, alone or in a whole row.
+bool names_personal(const CheckedRelation &relation) {
+  if ((relation.requiredPerms & ACL_SELECT) == 0 || relation.selectedCols == nullptr || !OidIsValid(relation.relid) ||
+      relation.relid != spine_table("events"))
+    return false;
+  auto names = [&](AttrNumber column) { return bms_is_member(column - FirstLowInvalidHeapAttributeNumber, relation.selectedCols); };
+  return names(0) || names(get_attnum(relation.relid, "personal")) || names(get_attnum(relation.relid, "personal_salt"));
+}
+
+void require_personal_of(Oid role) {
+  if (reads_all_personal(rights_of(role))) return;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("role \"%s\" may not read the personal part of spine.events", GetUserNameFromId(role, false)),
+                  errhint("SELECT * and whole rows hold it: name the columns that you need, or read spine.read_events, which "
+                          "gives whole rows with its hash in its place. spine.grant_reader(…, personal => true) lets a role.")));
 }
 
 // What such a policy hides from the role, only the server can tell.
@@ -197,7 +239,7 @@ void require_emitting(Oid table, const Uuid &organization, OnBehalf of) {
 
 bool sees_all_events(Oid role) {
   Oid events = events_relid();
-  return check_enable_rls(events, role, true) != RLS_ENABLED ||
+  return !is_restricted(events, role) ||
          (reads_all(rights_of(role)) && !has_restrictive_policy(events, role));
 }
 
@@ -220,13 +262,42 @@ Organizations require_reading(Oid events) {
     given.sorted[0] = settings.organization_id;
     given.count = rights->read.has(settings.organization_id);
   } else {
-    given.count = rights->read.count;
-    Size size = sizeof(Uuid) * static_cast<Size>(given.count);
-    given.sorted = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1)));
-    if (size > 0) memcpy(static_cast<void *>(given.sorted), rights->read.sorted, size);
+    given = copy_of(rights->read);
   }
   return given;
 }
+
+Organizations personal_organizations(Oid events) {
+  Oid role = GetUserId();
+  if (!is_restricted(events, role)) return {true, 0, nullptr};
+  const Rights *rights = rights_of(role);
+  if (rights->exempt) return {true, 0, nullptr};
+  return copy_of(rights->personal);
+}
+
+bool require_personal(const QueryDesc *query) {
+  bool reads_personal = false;
+  ListCell *cell;
+  foreach (cell, compat_checked_relations(query->plannedstmt)) {
+    const CheckedRelation *relation = static_cast<const CheckedRelation *>(lfirst(cell));
+    if (!names_personal(*relation)) continue;
+    // Of a view, its owner must not let others have what is hidden from him, nor they take what is hidden from them.
+    Oid role = OidIsValid(relation->checkAsUser) ? relation->checkAsUser : GetUserId();
+    if (!is_restricted(relation->relid, role)) continue;
+    reads_personal = true;
+    require_personal_of(role);
+    require_personal_of(GetUserId());
+  }
+  return reads_personal;
+}
+
+Oid begin_personal(bool reads_personal) {
+  Oid outer = judged_reader;
+  judged_reader = reads_personal ? GetUserId() : InvalidOid;
+  return outer;
+}
+
+void end_personal(Oid outer) { judged_reader = outer; }
 
 void forget_rights() {
   changes++;
@@ -246,7 +317,9 @@ PGDLLEXPORT Datum spine_may_read(PG_FUNCTION_ARGS) {
     AcceptInvalidationMessages();
     fcinfo->flinfo->fn_extra = known;
   }
-  PG_RETURN_BOOL(reads(rights_of(GetUserId()), uuid_of(PG_GETARG_DATUM(0))));
+  Oid role = GetUserId();
+  if (OidIsValid(judged_reader) && role != judged_reader) PG_RETURN_BOOL(false);
+  PG_RETURN_BOOL(reads(rights_of(role), uuid_of(PG_GETARG_DATUM(0))));
 }
 
 }  // extern "C"

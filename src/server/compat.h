@@ -149,4 +149,22 @@ inline Oid compat_checked_role(const PlannedStmt *statement, const RangeTblEntry
 #endif
 }
 
+// What of a relation a query reads and writes, and with whose rights: members relid, requiredPerms, checkAsUser, selectedCols.
+#if PG_VERSION_NUM >= 160000
+using CheckedRelation = RTEPermissionInfo;
+inline const List *compat_checked_relations(const PlannedStmt *statement) { return statement->permInfos; }
+#else
+using CheckedRelation = RangeTblEntry;
+inline const List *compat_checked_relations(const PlannedStmt *statement) { return statement->rtable; }
+#endif
+
+// The hook around the running of a query.
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count
+#define COMPAT_RUN_ARGUMENTS query, direction, count
+#else
+#define COMPAT_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define COMPAT_RUN_ARGUMENTS query, direction, count, execute_once
+#endif
+
 }  // namespace spine

@@ -66,6 +66,7 @@ void EventScan::begin(List *relids, LOCKMODE lock, EventOrder order, int keys, S
   if (fresh_) read_.begin();
   memory_ = CurrentMemoryContext;
   row_memory_ = nullptr;
+  withheld_ = nullptr;
   current_ = nullptr;
   count_ = 0;
   tables_ = static_cast<Table *>(palloc(sizeof(Table) * static_cast<Size>(list_length(relids))));
@@ -147,6 +148,27 @@ TupleTableSlot *EventScan::whole() {
   return table->slot;
 }
 
+TupleTableSlot *EventScan::without_personal() {
+  TupleTableSlot *row = whole();
+  Event persons = event();
+  persons.present &= bit(Column::personal) | bit(Column::personal_salt) | bit(Column::personal_hash);
+  if (persons.present == 0) return row;
+  slot_getallattrs(row);
+  TupleDesc shape = row->tts_tupleDescriptor;
+  MemoryContext before = MemoryContextSwitchTo(memory_);
+  if (withheld_ == nullptr) withheld_ = MakeSingleTupleTableSlot(shape, &TTSOpsVirtual);
+  MemoryContextSwitchTo(row_memory_);
+  ExecClearTuple(withheld_);
+  memcpy(withheld_->tts_values, row->tts_values, sizeof(Datum) * static_cast<Size>(shape->natts));
+  memcpy(withheld_->tts_isnull, row->tts_isnull, sizeof(bool) * static_cast<Size>(shape->natts));
+  for (Column column : {Column::personal, Column::personal_salt}) withheld_->tts_isnull[attnum(column) - 1] = true;
+  Bytes hash = part_hashes(persons).personal;
+  withheld_->tts_isnull[attnum(Column::personal_hash) - 1] = hash.data == nullptr;
+  if (hash.data != nullptr) withheld_->tts_values[attnum(Column::personal_hash) - 1] = bytea_datum(hash);
+  MemoryContextSwitchTo(before);
+  return ExecStoreVirtualTuple(withheld_);
+}
+
 void EventScan::end() {
   for (Table *table = tables_; table < tables_ + count_; table++) {
     index_endscan(table->scan);
@@ -155,6 +177,7 @@ void EventScan::end() {
     table_close(table->relation, lock_);
   }
   pfree(tables_);
+  if (withheld_ != nullptr) ExecDropSingleTupleTableSlot(withheld_);
   if (row_memory_ != nullptr) MemoryContextDelete(row_memory_);
   if (fresh_) read_.end();
 }
