@@ -19,6 +19,7 @@ extern "C" {
 #include <access/xact.h>
 #include <executor/executor.h>
 #include <miscadmin.h>
+#include <optimizer/planner.h>
 #include <tcop/utility.h>
 #include <utils/inval.h>
 #include <utils/resowner.h>
@@ -112,11 +113,18 @@ void on_role_change(Datum, int, uint32) { forget_rights(); }
 
 // Statements ---------------------------------------------------------------------------------------------------------
 
+planner_hook_type next_planner;
 ExecutorStart_hook_type next_executor_start;
 ExecutorRun_hook_type next_executor_run;
 ExecutorFinish_hook_type next_executor_finish;
 ProcessUtility_hook_type next_utility;
 object_access_hook_type next_object_access;
+
+PlannedStmt *plan(Query *query, const char *text, int options, ParamListInfo parameters) {
+  Query *shown = hide_personal(query);
+  if (next_planner != nullptr) return next_planner(shown, text, options, parameters);
+  return standard_planner(shown, text, options, parameters);
+}
 
 void on_executor_start(QueryDesc *query, int flags) {
   refuse_hidden_plan(query, flags);  // first: a plan that is refused must not start
@@ -214,6 +222,8 @@ void watch_caches() {
 
 void set_hooks() {
   note_load();
+  next_planner = planner_hook;
+  planner_hook = plan;
   next_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = on_executor_start;
   next_executor_run = ExecutorRun_hook;

@@ -117,6 +117,13 @@ COMMENT ON FUNCTION spine.may_read(uuid) IS
   'by spine.grant_reader or grant_auditor, or it is a superuser or owns spine.events. For a role that is no auditor, '
   'people_os_spine.organization_id narrows that to one organization. Raises 42P01 where spine.role_bindings is missing';
 
+CREATE FUNCTION spine.shown_event(event spine.events) RETURNS spine.events
+  LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'spine_shown_event';
+COMMENT ON FUNCTION spine.shown_event(spine.events) IS
+  'An event as the current role may see it: where it was not given the personal part, personal and personal_salt are NULL and '
+  'personal_hash is the hash in its place, so that spine.event_digest is the same. Where row security applies, every query '
+  'of spine.events sees its rows through it. Raises SP045 for a damaged event';
+
 -- Without FORCE: the owner sees all, and backups work.
 ALTER TABLE spine.events ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.events FOR SELECT USING (spine.may_read(organization_id));

@@ -11,7 +11,6 @@
 #include "store/event_table.h"
 
 extern "C" {
-#include <access/sysattr.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_authid.h>
 #include <catalog/pg_type.h>
@@ -21,7 +20,6 @@ extern "C" {
 #include <utils/array.h>
 #include <utils/builtins.h>
 #include <utils/inval.h>
-#include <utils/lsyscache.h>
 #include <utils/memutils.h>
 #include <utils/rls.h>
 #include <utils/syscache.h>
@@ -167,31 +165,12 @@ bool reads_all_personal(const Rights *rights) {
   return true;
 }
 
-bool is_restricted(Oid events, Oid role) { return check_enable_rls(events, role, true) == RLS_ENABLED; }
-
 // A copy of a list that the next change of a right frees.
 Organizations copy_of(const Organizations &list) {
   Size size = sizeof(Uuid) * static_cast<Size>(list.count);
   Uuid *copy = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1)));
   if (size > 0) memcpy(static_cast<void *>(copy), list.sorted, size);
   return {list.all, list.count, copy};
-}
-
-// Whether a query names a column of spine.events that holds personal parts, alone or in a whole row.
-bool names_personal(const CheckedRelation &relation) {
-  if ((relation.requiredPerms & ACL_SELECT) == 0 || relation.selectedCols == nullptr || !OidIsValid(relation.relid) ||
-      relation.relid != spine_table("events"))
-    return false;
-  auto names = [&](AttrNumber column) { return bms_is_member(column - FirstLowInvalidHeapAttributeNumber, relation.selectedCols); };
-  return names(0) || names(get_attnum(relation.relid, "personal")) || names(get_attnum(relation.relid, "personal_salt"));
-}
-
-void require_personal_of(Oid role) {
-  if (reads_all_personal(rights_of(role))) return;
-  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                  errmsg("role \"%s\" may not read the personal part of spine.events", GetUserNameFromId(role, false)),
-                  errhint("SELECT * and whole rows hold it: name the columns that you need, or read spine.read_events, which "
-                          "gives whole rows with its hash in its place. spine.grant_reader(…, personal => true) lets a role.")));
 }
 
 // What such a policy hides from the role, only the server can tell.
@@ -237,6 +216,8 @@ void require_emitting(Oid table, const Uuid &organization, OnBehalf of) {
                           "before.")));
 }
 
+bool is_restricted(Oid events, Oid role) { return check_enable_rls(events, role, true) == RLS_ENABLED; }
+
 bool sees_all_events(Oid role) {
   Oid events = events_relid();
   return !is_restricted(events, role) ||
@@ -269,27 +250,18 @@ Organizations require_reading(Oid events) {
 
 Organizations personal_organizations(Oid events) {
   Oid role = GetUserId();
-  if (!is_restricted(events, role)) return {true, 0, nullptr};
   const Rights *rights = rights_of(role);
-  if (rights->exempt) return {true, 0, nullptr};
+  if (rights->exempt || !is_restricted(events, role)) return {true, 0, nullptr};
   return copy_of(rights->personal);
 }
 
-bool require_personal(const QueryDesc *query) {
-  bool reads_personal = false;
-  ListCell *cell;
-  foreach (cell, compat_checked_relations(query->plannedstmt)) {
-    const CheckedRelation *relation = static_cast<const CheckedRelation *>(lfirst(cell));
-    if (!names_personal(*relation)) continue;
-    // Of a view, its owner must not let others have what is hidden from him, nor they take what is hidden from them.
-    Oid role = OidIsValid(relation->checkAsUser) ? relation->checkAsUser : GetUserId();
-    if (!is_restricted(relation->relid, role)) continue;
-    reads_personal = true;
-    require_personal_of(role);
-    require_personal_of(GetUserId());
-  }
-  return reads_personal;
+bool sees_personal(Oid events, const Uuid &organization) {
+  Oid role = GetUserId();
+  const Rights *rights = rights_of(role);
+  return rights->exempt || rights->personal.has(organization) || !is_restricted(events, role);
 }
+
+bool sees_all_personal(Oid role) { return reads_all_personal(rights_of(role)); }
 
 Oid begin_personal(bool reads_personal) {
   Oid outer = judged_reader;
