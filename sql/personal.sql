@@ -8,12 +8,12 @@ CREATE ROLE spine_plain;
 CREATE ROLE spine_person;
 CREATE ROLE spine_both IN ROLE spine_plain, spine_person;
 CREATE ROLE spine_switch NOINHERIT IN ROLE spine_plain, spine_person;
-CREATE FUNCTION refused(query text, OUT sqlstate text, OUT message text, OUT hint text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION refused(query text, OUT state text, OUT message text, OUT hint text) LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE query;
-  sqlstate := 'none';
+  state := 'none';
 EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS sqlstate = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
 END $$;
 CREATE VIEW given AS SELECT role, capability, right(organization_id::text, 2) AS organization, personal FROM spine.role_bindings
   WHERE role::text LIKE 'spine\_p%' ORDER BY 1, 2, 3;
@@ -91,7 +91,7 @@ SELECT count(*) FROM pg_stats WHERE schemaname = 'spine' AND tablename = 'events
 SELECT sequence, personal, personal_salt, personal_hash IS NOT NULL AS has_hash, spine.event_digest(e) = event_hash AS intact FROM spine.read_events(:'B') e;
 SELECT right(organization_id::text, 2) AS organization, sequence, personal, personal_hash IS NOT NULL AS has_hash FROM spine.entity_history('employee', :'entity');
 CREATE FUNCTION pg_temp.tell(spine.events) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%: % %', $1.sequence, $1.personal, $1.personal_hash IS NOT NULL; END $$;
-SELECT spine.replay('pg_temp.tell', :'B');
+SELECT spine.replay('pg_temp.tell(spine.events)', :'B');
 SELECT count(*) FILTER (WHERE spine.canonical_event(e) LIKE '%Bob%' OR spine.to_cloudevent(e)::text LIKE '%Bob%') AS named FROM spine.events e;
 SELECT spine.create_subscription('of_plain');
 SELECT (event).sequence, (event).personal, (event).personal_salt, (event).personal_hash IS NOT NULL AS has_hash FROM spine.next_batch('of_plain');
@@ -235,7 +235,16 @@ ALTER TABLE part ATTACH PARTITION part_b DEFAULT;
 INSERT INTO part VALUES ('00000000-0000-4000-8000-000000be5002', :'B', 'Bob', 'bob@example.org');
 SELECT payload -> 'after' AS after, payload -> 'personal' AS columns, personal FROM spine.events WHERE entity_type = 'part';
 SELECT spine.stop_capture('part'), spine.stop_capture('person');
--- A row without its personal part is one that was erased, and says so.
+-- Where the personal part was erased: nobody is told more than that.
+BEGIN;
+SET LOCAL client_min_messages = error;
+INSERT INTO spine.events SELECT erased.* FROM spine.events e,
+  jsonb_populate_record(e, jsonb_build_object('organization_id', :'A', 'sequence', 100, 'entity_id', '00000000-0000-4000-8000-000000be5003', 'personal', NULL, 'personal_salt', NULL,
+    'personal_hash', sha256('x'))) erased WHERE e.entity_type = 'person' AND e.sequence = 4;
+SELECT spine.entity_as_of('person', '00000000-0000-4000-8000-000000be5003', 'infinity') AS erased;
+SET LOCAL ROLE spine_plain;
+SELECT spine.entity_as_of('person', '00000000-0000-4000-8000-000000be5003', 'infinity') AS erased;
+ROLLBACK;
 SELECT count(*) AS intact FROM spine.verify_chain(:'B') WHERE intact;
 
 DROP TABLE person, part, right_hashes;
