@@ -48,7 +48,7 @@ void require_personal_of(Oid role) {
   ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                   errmsg("role \"%s\" may not read the personal part of spine.events", GetUserNameFromId(role, false)),
                   errhint("Run it again: it shows as NULL once the library is loaded. In an SQL function that returns a set, name "
-                          "the columns that you need. spine.grant_reader(…, personal => true) lets a role read it.")));
+                          "the columns that you need. spine.grant_reader() with personal => true lets a role read it.")));
 }
 
 // A query on its way, and those around it.
