@@ -49,7 +49,7 @@ SELECT spine.chain_pending();
 ROLLBACK;
 -- What is restored has its event already: a row that says when and under which name it was given.
 BEGIN;
-INSERT INTO spine.role_bindings VALUES ('spine_member', 'emit', NULL, 'spine_member', '2026-01-01');
+INSERT INTO spine.role_bindings (role, capability, role_name, granted_at) VALUES ('spine_member', 'emit', 'spine_member', '2026-01-01');
 SELECT spine.chain_pending();
 SELECT role_name, granted_at = '2026-01-01' AS as_it_was FROM spine.role_bindings WHERE role = 'spine_member'::regrole;
 ROLLBACK;

@@ -5,6 +5,7 @@
 #include "capture/capture.h"
 #include "capture/required_events.h"
 #include "guard/guard.h"
+#include "server/compat.h"
 #include "server/errors.h"
 #include "server/settings.h"
 #include "store/chain_lock.h"
@@ -18,6 +19,7 @@ extern "C" {
 #include <access/xact.h>
 #include <executor/executor.h>
 #include <miscadmin.h>
+#include <optimizer/planner.h>
 #include <tcop/utility.h>
 #include <utils/inval.h>
 #include <utils/resowner.h>
@@ -111,13 +113,22 @@ void on_role_change(Datum, int, uint32) { forget_rights(); }
 
 // Statements ---------------------------------------------------------------------------------------------------------
 
+planner_hook_type next_planner;
 ExecutorStart_hook_type next_executor_start;
+ExecutorRun_hook_type next_executor_run;
 ExecutorFinish_hook_type next_executor_finish;
 ProcessUtility_hook_type next_utility;
 object_access_hook_type next_object_access;
 
+PlannedStmt *plan(Query *query, const char *text, int options, ParamListInfo parameters) {
+  Query *shown = hide_personal(query);
+  if (next_planner != nullptr) return next_planner(shown, text, options, parameters);
+  return standard_planner(shown, text, options, parameters);
+}
+
 void on_executor_start(QueryDesc *query, int flags) {
   refuse_hidden_plan(query, flags);  // first: a plan that is refused must not start
+  (void)require_personal(query);
   if (next_executor_start != nullptr)
     next_executor_start(query, flags);
   else
@@ -125,6 +136,29 @@ void on_executor_start(QueryDesc *query, int flags) {
   // Once the server has checked the rights.
   if (!IsBinaryUpgrade) judge_query(query->plannedstmt, query->sourceText);
   refuse_unseen_moves(query->plannedstmt);
+}
+
+void run(COMPAT_RUN_PARAMETERS) {
+  if (next_executor_run != nullptr)
+    next_executor_run(COMPAT_RUN_ARGUMENTS);
+  else
+    standard_ExecutorRun(COMPAT_RUN_ARGUMENTS);
+}
+
+// A cursor may go on as another role than it began.
+void on_executor_run(COMPAT_RUN_PARAMETERS) {
+  bool reads_personal = require_personal(query);
+  Oid outer = begin_personal(reads_personal);
+  if (!reads_personal && !OidIsValid(outer)) return run(COMPAT_RUN_ARGUMENTS);
+  PG_TRY();
+  {
+    run(COMPAT_RUN_ARGUMENTS);
+  }
+  PG_FINALLY();
+  {
+    end_personal(outer);
+  }
+  PG_END_TRY();
 }
 
 // In it the query's AFTER triggers run.
@@ -188,8 +222,12 @@ void watch_caches() {
 
 void set_hooks() {
   note_load();
+  next_planner = planner_hook;
+  planner_hook = plan;
   next_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = on_executor_start;
+  next_executor_run = ExecutorRun_hook;
+  ExecutorRun_hook = on_executor_run;
   next_executor_finish = ExecutorFinish_hook;
   ExecutorFinish_hook = on_executor_finish;
   next_utility = ProcessUtility_hook;

@@ -4,9 +4,11 @@ CREATE TABLE spine.role_bindings (
   role            regrole NOT NULL,
   capability      text COLLATE "C" NOT NULL,
   organization_id uuid,
+  personal        boolean     NOT NULL DEFAULT false,
   role_name       name        NOT NULL,
   granted_at      timestamptz NOT NULL,
   CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold')),
+  CONSTRAINT role_bindings_personal_check CHECK (NOT personal OR capability IN ('read', 'audit')),
   CONSTRAINT role_bindings_role_capability_organization_id_key
     UNIQUE NULLS NOT DISTINCT (role, capability, organization_id)
 );
@@ -19,10 +21,12 @@ COMMENT ON COLUMN spine.role_bindings.capability IS
   'emit: the role emits for the organization. read: it sees its events. audit: sees them '
   'whatever people_os_spine.organization_id says. erase: it erases parts of its events. hold: it places and releases holds';
 COMMENT ON COLUMN spine.role_bindings.organization_id IS 'NULL: all organizations';
+COMMENT ON COLUMN spine.role_bindings.personal IS 'read, audit: whether the role sees the personal part of the events, too';
 COMMENT ON COLUMN spine.role_bindings.role_name IS
   'The role''s name when it was given: the row counts where the role still has it, so that no other role inherits it';
 COMMENT ON COLUMN spine.role_bindings.granted_at IS 'When the transaction that gave it began';
 COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS 'What a row can give';
+COMMENT ON CONSTRAINT role_bindings_personal_check ON spine.role_bindings IS 'Who emits does not read';
 COMMENT ON CONSTRAINT role_bindings_role_capability_organization_id_key ON spine.role_bindings IS 'Nothing is given twice';
 COMMENT ON INDEX spine.role_bindings_role_capability_organization_id_key IS 'Finds what a role was given';
 
@@ -115,6 +119,13 @@ COMMENT ON FUNCTION spine.may_read(uuid) IS
   'by spine.grant_reader or grant_auditor, or it is a superuser or owns spine.events. For a role that is no auditor, '
   'people_os_spine.organization_id narrows that to one organization. Raises 42P01 where spine.role_bindings is missing';
 
+CREATE FUNCTION spine.shown_event(event spine.events) RETURNS spine.events
+  LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'spine_shown_event';
+COMMENT ON FUNCTION spine.shown_event(spine.events) IS
+  'An event as the current role may see it: where it was not given the personal part, personal and personal_salt are NULL and '
+  'personal_hash is the hash in its place, so that spine.event_digest is the same. Where row security applies, every query '
+  'of spine.events sees its rows through it. Raises SP045 for a damaged event';
+
 -- Without FORCE: the owner sees all, and backups work.
 ALTER TABLE spine.events ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.events FOR SELECT USING (spine.may_read(organization_id));
@@ -131,21 +142,22 @@ COMMENT ON FUNCTION spine.grant_emitter(regrole, uuid[]) IS
   'array, 42704 for a role that does not exist, SP006 where a binding changes in a database without '
   'people_os_spine.environment, 42501';
 
-CREATE FUNCTION spine.grant_reader(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
+CREATE FUNCTION spine.grant_reader(role regrole, organizations uuid[] DEFAULT NULL, personal boolean DEFAULT false) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'spine_grant_reader';
-COMMENT ON FUNCTION spine.grant_reader(regrole, uuid[]) IS
-  'Lets a role read and verify the events of these organizations and no other, or of all: grants what that takes, and '
-  'replaces what an earlier call said. Where people_os_spine.organization_id is set the role sees that organization '
-  'alone. Runs with the caller''s rights. Raises what spine.grant_emitter does';
+COMMENT ON FUNCTION spine.grant_reader(regrole, uuid[], boolean) IS
+  'Lets a role read and verify the events of these organizations and no other, or of all, with their personal part or '
+  'without: grants what that takes, and replaces what an earlier call said. Where people_os_spine.organization_id is set '
+  'the role sees that organization alone. Runs with the caller''s rights. Raises what spine.grant_emitter does; 22004 for '
+  'a null personal';
 
-CREATE FUNCTION spine.grant_auditor(role regrole) RETURNS void
+CREATE FUNCTION spine.grant_auditor(role regrole, personal boolean DEFAULT false) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'spine_grant_auditor';
-COMMENT ON FUNCTION spine.grant_auditor(regrole) IS
+COMMENT ON FUNCTION spine.grant_auditor(regrole, boolean) IS
   'Lets a role read and verify the events of all organizations, whatever people_os_spine.organization_id says, verify '
-  'the guards, refresh the counts and record verifications. Runs with the caller''s rights. Raises 22004 for a null role, '
-  '42704 for one that does not exist, SP006 as spine.grant_emitter does, 42501';
+  'the guards, refresh the counts and record verifications; personal: with the personal part of the events. Runs with the '
+  'caller''s rights. Raises 22004 for a null role or a null personal, 42704 for one that does not exist, SP006 as spine.grant_emitter does, 42501';
 
 CREATE FUNCTION spine.grant_eraser(role regrole, organizations uuid[] DEFAULT NULL) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -42,15 +42,17 @@ CREATE FUNCTION spine.capture_changes(
   organization_column name           DEFAULT NULL,
   exclude             name[]         DEFAULT '{}',
   mask                name[]         DEFAULT '{}',
-  severity            spine.severity DEFAULT 'low'
+  severity            spine.severity DEFAULT 'low',
+  personal            name[]         DEFAULT '{}'
 ) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'spine_capture_changes';
-COMMENT ON FUNCTION spine.capture_changes(regclass, text, text, name, name, name[], name[], spine.severity) IS
+COMMENT ON FUNCTION spine.capture_changes(regclass, text, text, name, name, name[], name[], spine.severity, name[]) IS
   'From now on each row of the table, and of what inherits from it, that is inserted, updated or deleted is an event '
   '<domain>.<entity_type>.created, updated or deleted with the row before and after, in the writer''s transaction. An id '
   'that is no uuid goes through spine.entity_uuid; a null organization is people_os_spine.organization_id. Columns of '
-  'exclude are left out, those of mask shown as ***, and generated columns as what they are made from. Replaces an earlier definition. The caller owns the table and has '
+  'exclude are left out, those of mask shown as ***, those of personal stand in the event''s personal part, and generated '
+  'columns are treated as what they are made from. Replaces an earlier definition. The caller owns the table and has '
   'EXECUTE on spine.capture_change. Raises SP026 for a table or column that cannot be captured, SP001, 42501';
 
 CREATE FUNCTION spine.stop_capture("table" regclass) RETURNS void

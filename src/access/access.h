@@ -6,6 +6,7 @@
 
 extern "C" {
 #include <executor/execdesc.h>
+#include <nodes/parsenodes.h>
 }
 
 namespace spine {
@@ -32,7 +33,19 @@ bool has_duty(Duty duty, const Uuid &organization);
 // Raises 42501 where it was not.
 void require_duty(Duty duty, const Uuid &organization);
 
-// Whether spine.events holds nothing that is hidden from the role.
+// Those of which the current role sees the personal part of the events that it may read, likewise.
+Organizations personal_organizations(Oid events);
+
+// Whether the current role sees that part of an organization's events that it may read.
+bool sees_personal(Oid events, const Uuid &organization);
+
+// Whether a role sees that part of all the events that it may read, whatever people_os_spine.organization_id says.
+bool sees_all_personal(Oid role);
+
+// Whether row security applies to the role: not to the table's owner and superusers.
+bool is_restricted(Oid events, Oid role);
+
+// Whether spine.events holds nothing that is hidden from the role, but for personal parts.
 bool sees_all_events(Oid role);
 
 // Roles or their memberships changed.
@@ -50,5 +63,17 @@ void end_explain();
 
 // Before a query starts: raises 42501 where its plan would show how many events of others a query passed over.
 void refuse_hidden_plan(const QueryDesc *query, int flags);
+
+// Before a query is planned: has it see the rows of spine.events as spine.shown_event gives them.
+Query *hide_personal(Query *query);
+
+// Before a query starts and, for a cursor, each time before it goes on: raises 42501 where it reads the personal part of
+// spine.events as it is stored, and the role sees events without it. Whether it reads it at all. Planned before the library was
+// there, or in the body of an SQL function, a query does.
+bool require_personal(const QueryDesc *query);
+
+// While a query runs that reads them: the rows are those of the role that was judged, also where it becomes another.
+Oid begin_personal(bool reads_personal);
+void end_personal(Oid outer);
 
 }  // namespace spine

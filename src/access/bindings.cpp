@@ -40,10 +40,12 @@ struct Rights {
   Organizations read;
   Organizations erase;
   Organizations hold;
+  Organizations personal;  // of what it reads, and perhaps of more
 };
 
 Rights known[16];  // each in the slot that its role's number names
 uint64 changes;    // counts invalidations, so that one that arrives while rights are read is not lost
+Oid judged_reader;  // the role whose query runs that reads personal parts; InvalidOid: there is none
 Oid bindings_table, events_table;  // what the rights that are known were read from
 
 // Organizations as they are read, in the current memory context.
@@ -74,10 +76,10 @@ struct Gathering {
 };
 
 // The columns of spine.role_bindings that are read.
-enum BindingColumn { role_column, capability_column, organization_column, role_name_column, binding_columns };
+enum BindingColumn { role_column, capability_column, organization_column, personal_column, role_name_column, binding_columns };
 
 Relation open_bindings() {
-  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID, NAMEOID});
+  Relation relation = open_kept_table(bindings_table, {REGROLEOID, TEXTOID, UUIDOID, BOOLOID, NAMEOID});
   if (relation != nullptr) return relation;
   ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                   errmsg("table \"spine.role_bindings\" is missing, or not as CREATE EXTENSION made it"),
@@ -97,7 +99,7 @@ bool is_still(Oid role, const char *name) {
 void read_bindings(Oid role, Rights *rights) {
   MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "role bindings", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(reading);
-  Gathering emit{}, read{}, erase{}, hold{};
+  Gathering emit{}, read{}, personal{}, erase{}, hold{};
   Relation relation = open_bindings();
   each_row_now(relation, binding_columns, [&](const Datum *value, const bool *null) {
     if (null[role_column] || null[capability_column] || null[role_name_column]) return;
@@ -111,6 +113,7 @@ void read_bindings(Oid role, Rights *rights) {
     } else if (capability == "read" || capability == "audit") {
       rights->audits |= capability == "audit";
       read.add(all, value[organization_column]);
+      if (!null[personal_column] && DatumGetBool(value[personal_column])) personal.add(all, value[organization_column]);
     } else if (capability == "erase") {
       erase.add(all, value[organization_column]);
     } else if (capability == "hold") {
@@ -123,13 +126,14 @@ void read_bindings(Oid role, Rights *rights) {
   rights->read = read.keep(CacheMemoryContext);
   rights->erase = erase.keep(CacheMemoryContext);
   rights->hold = hold.keep(CacheMemoryContext);
+  rights->personal = personal.keep(CacheMemoryContext);
   MemoryContextDelete(reading);
 }
 
 void forget_lists(Rights *rights) {
-  for (Organizations *given : {&rights->emit, &rights->read, &rights->erase, &rights->hold}) {
-    if (given->sorted != nullptr) pfree(given->sorted);
-    *given = {};
+  for (Organizations *list : {&rights->emit, &rights->read, &rights->personal, &rights->erase, &rights->hold}) {
+    if (list->sorted != nullptr) pfree(list->sorted);
+    *list = {};
   }
 }
 
@@ -158,6 +162,23 @@ bool reads(const Rights *rights, const Uuid &organization) {
   if (rights->exempt) return true;
   if (settings.has_organization_id && !rights->audits && organization != settings.organization_id) return false;
   return rights->read.has(organization);
+}
+
+// Of all that the role may read, whatever people_os_spine.organization_id says: that can change while a query runs.
+bool reads_all_personal(const Rights *rights) {
+  if (rights->exempt || rights->personal.all) return true;
+  if (rights->read.all) return false;
+  for (int i = 0; i < rights->read.count; i++)
+    if (!rights->personal.has(rights->read.sorted[i])) return false;
+  return true;
+}
+
+// A copy of a list that the next change of a right frees.
+Organizations copy_of(const Organizations &list) {
+  Size size = sizeof(Uuid) * static_cast<Size>(list.count);
+  Uuid *copy = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1)));
+  if (size > 0) memcpy(static_cast<void *>(copy), list.sorted, size);
+  return {list.all, list.count, copy};
 }
 
 // What such a policy hides from the role, only the server can tell.
@@ -218,9 +239,11 @@ void require_duty(Duty duty, const Uuid &organization) {
                   errhint("%s says for which organizations a role may.", erases ? "spine.grant_eraser" : "spine.grant_hold_keeper")));
 }
 
+bool is_restricted(Oid events, Oid role) { return check_enable_rls(events, role, true) == RLS_ENABLED; }
+
 bool sees_all_events(Oid role) {
   Oid events = events_relid();
-  return check_enable_rls(events, role, true) != RLS_ENABLED ||
+  return !is_restricted(events, role) ||
          (reads_all(rights_of(role)) && !has_restrictive_policy(events, role));
 }
 
@@ -243,13 +266,33 @@ Organizations require_reading(Oid events) {
     given.sorted[0] = settings.organization_id;
     given.count = rights->read.has(settings.organization_id);
   } else {
-    given.count = rights->read.count;
-    Size size = sizeof(Uuid) * static_cast<Size>(given.count);
-    given.sorted = static_cast<Uuid *>(MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1)));
-    if (size > 0) memcpy(static_cast<void *>(given.sorted), rights->read.sorted, size);
+    given = copy_of(rights->read);
   }
   return given;
 }
+
+Organizations personal_organizations(Oid events) {
+  Oid role = GetUserId();
+  const Rights *rights = rights_of(role);
+  if (rights->exempt || !is_restricted(events, role)) return {true, 0, nullptr};
+  return copy_of(rights->personal);
+}
+
+bool sees_personal(Oid events, const Uuid &organization) {
+  Oid role = GetUserId();
+  const Rights *rights = rights_of(role);
+  return rights->exempt || rights->personal.has(organization) || !is_restricted(events, role);
+}
+
+bool sees_all_personal(Oid role) { return reads_all_personal(rights_of(role)); }
+
+Oid begin_personal(bool reads_personal) {
+  Oid outer = judged_reader;
+  judged_reader = reads_personal ? GetUserId() : InvalidOid;
+  return outer;
+}
+
+void end_personal(Oid outer) { judged_reader = outer; }
 
 void forget_rights() {
   changes++;
@@ -269,7 +312,9 @@ PGDLLEXPORT Datum spine_may_read(PG_FUNCTION_ARGS) {
     AcceptInvalidationMessages();
     fcinfo->flinfo->fn_extra = known;
   }
-  PG_RETURN_BOOL(reads(rights_of(GetUserId()), uuid_of(PG_GETARG_DATUM(0))));
+  Oid role = GetUserId();
+  if (OidIsValid(judged_reader) && role != judged_reader) PG_RETURN_BOOL(false);
+  PG_RETURN_BOOL(reads(rights_of(role), uuid_of(PG_GETARG_DATUM(0))));
 }
 
 }  // extern "C"

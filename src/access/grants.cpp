@@ -62,12 +62,12 @@ constexpr const char *objects_owned =
 // What stays as it was is not touched, for each change is an event.
 constexpr const char *delete_others =
     "DELETE FROM spine.role_bindings WHERE role = $1 AND capability = $2 AND"
-    " (role_name <> pg_catalog.pg_get_userbyid($1) OR (organization_id IS NULL) <> ($3 IS NULL)"
+    " (personal <> $4 OR role_name <> pg_catalog.pg_get_userbyid($1) OR (organization_id IS NULL) <> ($3 IS NULL)"
     "  OR (organization_id IS NOT NULL AND organization_id NOT IN (SELECT o FROM pg_catalog.unnest($3) o)))";
-constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+constexpr const char *insert_all = "INSERT INTO spine.role_bindings (role, capability, personal) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 constexpr const char *insert_some =
-    "INSERT INTO spine.role_bindings (role, capability, organization_id)"
-    " SELECT DISTINCT $1, $2, o FROM pg_catalog.unnest($3) o ON CONFLICT DO NOTHING";
+    "INSERT INTO spine.role_bindings (role, capability, personal, organization_id)"
+    " SELECT DISTINCT $1, $2, $3, o FROM pg_catalog.unnest($4) o ON CONFLICT DO NOTHING";
 
 SqlArgument of_role(Oid role) { return {REGROLEOID, ObjectIdGetDatum(role)}; }
 
@@ -104,6 +104,13 @@ Datum organizations_argument(FunctionCallInfo fcinfo) {
   return PointerGetDatum(array);
 }
 
+bool personal_argument(FunctionCallInfo fcinfo, int argument) {
+  if (PG_ARGISNULL(argument))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("personal is null"),
+                    errhint("Pass true, or false where the role is not to see the personal part of the events.")));
+  return PG_GETARG_BOOL(argument);
+}
+
 void grant_kind(ObjectKind kind, Receivers receiver, const char *role) {
   StringInfoData statement;
   initStringInfo(&statement);
@@ -120,18 +127,19 @@ void grant_kind(ObjectKind kind, Receivers receiver, const char *role) {
 }
 
 // What the role has of this capability is from now on this, and nothing besides.
-void give(Oid role, Receivers receiver, const char *capability, Datum organizations) {
+void give(Oid role, Receivers receiver, const char *capability, Datum organizations, bool personal) {
   const char *name = existing_role(role);
   SPI_connect();
   for (ObjectKind kind : {ObjectKind::schema, ObjectKind::type, ObjectKind::table, ObjectKind::sequence, ObjectKind::function})
     grant_kind(kind, receiver, name);
   SqlArgument what = {TEXTOID, CStringGetTextDatum(capability)};
   SqlArgument whose = {UUIDARRAYOID, organizations, organizations == 0};
-  run_sql(delete_others, {of_role(role), what, whose});
+  SqlArgument with_persons = {BOOLOID, BoolGetDatum(personal)};
+  run_sql(delete_others, {of_role(role), what, whose, with_persons});
   if (organizations == 0)
-    run_sql(insert_all, {of_role(role), what});
+    run_sql(insert_all, {of_role(role), what, with_persons});
   else
-    run_sql(insert_some, {of_role(role), what, whose});
+    run_sql(insert_some, {of_role(role), what, with_persons, whose});
   SPI_finish();
 }
 
@@ -141,19 +149,19 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_grant_emitter);
 PGDLLEXPORT Datum spine_grant_emitter(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), emitter, "emit", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), emitter, "emit", organizations_argument(fcinfo), false);
   PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(spine_grant_reader);
 PGDLLEXPORT Datum spine_grant_reader(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), reader, "read", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), reader, "read", organizations_argument(fcinfo), personal_argument(fcinfo, 2));
   PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(spine_grant_auditor);
 PGDLLEXPORT Datum spine_grant_auditor(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), auditor, "audit", 0);
+  give(role_argument(fcinfo), auditor, "audit", 0, personal_argument(fcinfo, 1));
   PG_RETURN_VOID();
 }
 

@@ -20,18 +20,20 @@ namespace spine {
 namespace {
 
 // The columns of spine.role_bindings.
-enum BindingNumber { role_number = 1, capability_number, organization_number, role_name_number, granted_at_number };
+enum BindingNumber { role_number = 1, capability_number, organization_number, personal_number, role_name_number, granted_at_number };
 
-// The rows of a statement as events: one for a role and capability, or for each 1000 organizations of it. $1: rows that were
+// The rows of a statement as events: one for a role, capability and personal, or for each 1000 organizations of it. $1: rows that were
 // not granted at that time are restored ones, whose event is restored too; null: all of them.
 constexpr const char *payloads =
     "SELECT role_name::text,"
     "       pg_catalog.jsonb_build_object('role', role_name, 'capability', capability, 'by', CURRENT_USER, 'organizations',"
     "         CASE WHEN bool_and(organization_id IS NOT NULL) THEN pg_catalog.jsonb_agg(organization_id ORDER BY organization_id) END)"
-    "  FROM (SELECT role_name, capability, organization_id, organization_id IS NULL AS is_all,"
-    "               (pg_catalog.row_number() OVER (PARTITION BY role_name, capability, organization_id IS NULL ORDER BY organization_id) - 1) / 1000 AS part"
+    "         || CASE capability WHEN 'emit' THEN '{}' ELSE pg_catalog.jsonb_build_object('personal', personal) END"
+    "  FROM (SELECT role_name, capability, personal, organization_id, organization_id IS NULL AS is_all,"
+    "               (pg_catalog.row_number() OVER (PARTITION BY role_name, capability, personal, organization_id IS NULL ORDER BY organization_id) - 1)"
+    "               / 1000 AS part"
     "          FROM %s WHERE $1 IS NULL OR granted_at = $1) b"
-    " GROUP BY role_name, capability, is_all, part ORDER BY role_name, capability, is_all, part";
+    " GROUP BY role_name, capability, personal, is_all, part ORDER BY role_name, capability, personal, is_all, part";
 
 TriggerData *bindings_trigger(FunctionCallInfo fcinfo, const char *function) {
   TriggerData *data = CALLED_AS_TRIGGER(fcinfo) ? reinterpret_cast<TriggerData *>(fcinfo->context) : nullptr;

@@ -70,6 +70,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "entity_uuid", everybody},
     {ObjectKind::function, "set_context", everybody},
     {ObjectKind::function, "may_read", readers},
+    {ObjectKind::function, "shown_event", readers},
     {ObjectKind::function, "read_events", readers},
     {ObjectKind::function, "read_chain_heads", readers},
     {ObjectKind::function, "verify_chain", readers},

@@ -106,6 +106,7 @@ void Capture::read_columns(const Trigger *trigger) {
     if (attribute->attisdropped || attribute->attgenerated == 'v' || shown[i] == Shown::excluded) continue;
     RowColumn column = row_column(relation_, static_cast<AttrNumber>(i + 1), CurrentMemoryContext);
     column.is_masked = shown[i] == Shown::masked;
+    column.is_personal = shown[i] == Shown::personal;
     needs_pinned_settings_ |= needs_pinned_settings(column);
     columns_[count_++] = column;
   }
@@ -262,8 +263,9 @@ bool Capture::is_same_entity(TupleTableSlot *before, TupleTableSlot *after) {
 }
 
 void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed) {
-  Jsonb *payload = payload_.build(before, after, is_changed, is_same_);
-  bytes_ += VARSIZE(payload);
+  payload_.read(before, after, is_changed, is_same_);
+  Jsonb *payload = payload_.build(Part::payload), *personal = payload_.build(Part::personal);
+  bytes_ += VARSIZE(payload) + (personal == nullptr ? 0 : VARSIZE(personal));
 
   TupleTableSlot *row = after != nullptr ? after : before;
   EventValues *event = &events_[waiting_];
@@ -275,6 +277,7 @@ void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot
   if (organization_of(row, &organization)) event->set(Column::organization_id, uuid_datum(organization));
   event->set(Column::severity, severity_);
   event->set(Column::payload, JsonbPGetDatum(payload));
+  if (personal != nullptr) event->set(Column::personal, JsonbPGetDatum(personal));
   waiting_++;
 }
 

@@ -134,6 +134,7 @@ List *requested_arguments(FunctionCallInfo fcinfo, Relation relation) {
   append(PG_ARGISNULL(7) ? "low" : enum_label(PG_GETARG_OID(7)));
   arguments = append_columns(arguments, fcinfo, 5, relation, exclude_prefix);
   arguments = append_columns(arguments, fcinfo, 6, relation, mask_prefix);
+  arguments = append_columns(arguments, fcinfo, 8, relation, personal_prefix);
   require_shown_entity(relation, arguments);
   return arguments;
 }
@@ -221,7 +222,7 @@ void require_shown_entity(Relation relation, const List *arguments) {
   const char *entity_id = trigger.tgargs[capture_entity_id];
   if (shown_columns(relation, trigger)[entity_column(relation, entity_id) - 1] != Shown::plain)
     cannot_capture(psprintf("column \"%s\" is the entity's id", entity_id),
-                   "It is in each event: neither exclude nor mask it, nor what it is made from.");
+                   "It is in each event: neither exclude nor mask it, nor make it personal, nor what it is made from.");
 }
 
 extern "C" {

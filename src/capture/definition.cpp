@@ -41,17 +41,22 @@ void cannot_capture(const char *message, const char *hint) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_CANNOT_CAPTURE), errmsg("%s", message), errhint("%s", hint)));
 }
 
+ColumnArgument column_argument(const char *argument) {
+  for (auto [prefix, shown] : {std::make_pair(exclude_prefix, Shown::excluded), std::make_pair(mask_prefix, Shown::masked),
+                               std::make_pair(personal_prefix, Shown::personal)})
+    if (strncmp(argument, prefix.data(), prefix.size()) == 0) return {shown, argument + prefix.size()};
+  return {Shown::plain, nullptr};
+}
+
 Shown *shown_columns(Relation relation, const Trigger &trigger) {
   TupleDesc shape = RelationGetDescr(relation);
   Shown *shown = static_cast<Shown *>(palloc0(sizeof(Shown) * static_cast<Size>(shape->natts)));
   bool hides = false;
   for (int a = capture_arguments; a < trigger.tgnargs; a++) {
-    std::string_view argument = trigger.tgargs[a];
-    bool excludes = argument.substr(0, exclude_prefix.size()) == exclude_prefix;
-    if (!excludes && argument.substr(0, mask_prefix.size()) != mask_prefix) continue;
-    const char *name = trigger.tgargs[a] + (excludes ? exclude_prefix : mask_prefix).size();
-    Shown &column = shown[captured_column(relation, name) - 1];
-    column = Max(column, excludes ? Shown::excluded : Shown::masked);
+    ColumnArgument said = column_argument(trigger.tgargs[a]);
+    if (said.column == nullptr) continue;
+    Shown &column = shown[captured_column(relation, said.column) - 1];
+    column = Max(column, said.shown);
     hides = true;
   }
   if (!hides || shape->constr == nullptr || !shape->constr->has_generated_stored) return shown;

@@ -23,7 +23,7 @@ enum CaptureArgument : int {
   capture_severity,
   capture_arguments
 };
-inline constexpr std::string_view exclude_prefix = "exclude ", mask_prefix = "mask ", inherited_mark = "inherited";
+inline constexpr std::string_view exclude_prefix = "exclude ", mask_prefix = "mask ", personal_prefix = "personal ", inherited_mark = "inherited";
 
 inline bool is_inherited(const Trigger &trigger) {
   return trigger.tgnargs > capture_arguments && trigger.tgargs[trigger.tgnargs - 1] == inherited_mark;
@@ -39,7 +39,15 @@ bool is_definition(const SomeTrigger &trigger, Oid function) {
 
 // What a trigger's arguments do with each column, by attnum - 1. A generated column shows what it is made from, so it is
 // treated as the strictest of those.
-enum class Shown : char { plain, masked, excluded };
+enum class Shown : char { plain, personal, masked, excluded };
+
+// How an argument has a column treated; null, with plain: it says nothing of one.
+struct ColumnArgument {
+  Shown shown;
+  const char *column;
+};
+ColumnArgument column_argument(const char *argument);
+
 Shown *shown_columns(Relation relation, const Trigger &trigger);
 
 // spine.capture_change, whoever looks it up and may have no right to the schema; InvalidOid: there is none.

@@ -48,18 +48,11 @@ bool captures_anything(Oid function) {
   return found;
 }
 
-// What an argument hides; null: nothing.
-const char *hidden_column(const char *argument) {
-  for (std::string_view prefix : {exclude_prefix, mask_prefix})
-    if (strncmp(argument, prefix.data(), prefix.size()) == 0) return argument + prefix.size();
-  return nullptr;
-}
-
 // Adds to a definition of a table what another one hides; what the table has no column for, to a list of its own.
 List *hide_too(Relation relation, List *arguments, const List *others, List **without_column) {
   for (int a = capture_arguments; a < list_length(others); a++) {
     char *other = static_cast<char *>(list_nth(others, a));
-    const char *column = hidden_column(other);
+    auto [shown, column] = column_argument(other);
     if (column == nullptr) continue;
     if (get_attnum(RelationGetRelid(relation), column) <= 0) {
       *without_column = lappend(*without_column, other);
@@ -68,11 +61,10 @@ List *hide_too(Relation relation, List *arguments, const List *others, List **wi
     bool is_hidden = false;
     for (int mine = capture_arguments; mine < list_length(arguments); mine++) {
       ListCell *cell = list_nth_cell(arguments, mine);
-      const char *known = hidden_column(static_cast<char *>(lfirst(cell)));
-      if (known == nullptr || strcmp(known, column) != 0) continue;
+      ColumnArgument known = column_argument(static_cast<char *>(lfirst(cell)));
+      if (known.column == nullptr || strcmp(known.column, column) != 0) continue;
       is_hidden = true;
-      // To exclude is stricter than to mask.
-      if (strncmp(other, exclude_prefix.data(), exclude_prefix.size()) == 0) lfirst(cell) = other;
+      if (shown > known.shown) lfirst(cell) = other;
     }
     if (!is_hidden) arguments = lappend(arguments, other);
   }
@@ -173,10 +165,7 @@ const char *altered_column(const Node *statement, bool *is_renamed) {
 const char *named_column(const Trigger &trigger, int argument) {
   const char *text = trigger.tgargs[argument];
   if (argument == capture_entity_id || argument == capture_organization) return text;
-  if (argument >= capture_arguments)
-    for (std::string_view prefix : {exclude_prefix, mask_prefix})
-      if (strncmp(text, prefix.data(), prefix.size()) == 0) return text + prefix.size();
-  return nullptr;
+  return argument >= capture_arguments ? column_argument(text).column : nullptr;
 }
 
 [[noreturn]] void refuse_altered_column(Oid relid, const char *column, bool is_renamed) {

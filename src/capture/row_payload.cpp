@@ -74,10 +74,12 @@ void RowPayload::begin(const char *table, const RowColumn *columns, int count) {
   table_ = table;
   columns_ = columns;
   count_ = count;
+  has_personal_ = false;
+  for (int i = 0; i < count; i++) has_personal_ |= columns[i].is_personal;
   for (Cell *&cells : cells_) cells = static_cast<Cell *>(palloc(sizeof(Cell) * static_cast<Size>(Max(count, 1))));
 }
 
-void RowPayload::read(Side side, const bool *is_changed, const bool *is_same) {
+void RowPayload::read_image(Side side, const bool *is_changed, const bool *is_same) {
   TupleTableSlot *row = rows_[side];
   for (int i = 0; i < count_; i++) {
     Cell &cell = cells_[side][i];
@@ -99,7 +101,7 @@ void RowPayload::read(Side side, const bool *is_changed, const bool *is_same) {
 bool RowPayload::has_risky_values() const {
   for (int side = 0; side < sides; side++)
     for (int i = 0; rows_[side] != nullptr && i < count_; i++)
-      if (cells_[side][i].omitted == nullptr && is_risky(cells_[side][i].value)) return true;
+      if (is_in_image(side, i) && is_risky(cells_[side][i].value)) return true;
   return false;
 }
 
@@ -121,7 +123,8 @@ void RowPayload::fit() {
     if (rows_[side] == nullptr) continue;
     for (int i = 0; i < count_; i++) {
       Cell &cell = cells_[side][i];
-      total += 2 * size_of_name(columns_[i]);  // also in changed
+      total += (has_personal_ ? 3 : 2) * size_of_name(columns_[i]);  // also in changed, and in personal
+      if (!is_in_part(i)) continue;
       if (cell.omitted == nullptr) {
         std::string_view canonical;
         Jsonb *alone = size_of(cell.value) > most_stored() ? nullptr : JsonbValueToJsonb(&cell.value);
@@ -149,7 +152,7 @@ void RowPayload::omit_to_fit(size_t size, size_t limit, const size_t *sizes) {
     std::sort(order, order + count_, [of_side](int a, int b) { return of_side[a] != of_side[b] ? of_side[a] > of_side[b] : a < b; });
     for (int n = 0; n < count_ && size > limit; n++) {
       Cell &cell = cells_[side][order[n]];
-      if (cell.omitted != nullptr || of_side[order[n]] <= size_of_omission) continue;
+      if (!is_in_image(side, order[n]) || of_side[order[n]] <= size_of_omission) continue;
       cell.omitted = reason_size;
       size -= of_side[order[n]] - size_of_omission;
     }
@@ -180,7 +183,7 @@ void RowPayload::push_omitted(JsonbParseState **state) const {
   for (int side = 0; side < sides; side++) {
     bool of_side = false;
     for (int i = 0; rows_[side] != nullptr && i < count_; i++) {
-      if (cells_[side][i].omitted == nullptr) continue;
+      if (!is_in_part(i) || cells_[side][i].omitted == nullptr) continue;
       if (!any) {
         push_key(state, "omitted");
         pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
@@ -197,26 +200,32 @@ void RowPayload::push_omitted(JsonbParseState **state) const {
   if (any) pushJsonbValue(state, WJB_END_OBJECT, nullptr);
 }
 
-// A row is as to_jsonb gives it, without what is left out.
-Jsonb *RowPayload::write(const bool *is_changed) const {
+void RowPayload::push_names(JsonbParseState **state, const char *member, bool (RowPayload::*is_listed)(int) const) const {
+  push_key(state, member);
+  pushJsonbValue(state, WJB_BEGIN_ARRAY, nullptr);
+  for (int i = 0; i < count_; i++)
+    if ((this->*is_listed)(i)) push(state, WJB_ELEM, json_text(columns_[i].name));
+  pushJsonbValue(state, WJB_END_ARRAY, nullptr);
+}
+
+// A row is as to_jsonb gives it, without what is left out. The payload names what the other part has, so that whoever reads
+// it alone knows what it lacks.
+Jsonb *RowPayload::write() const {
   JsonbParseState *state = nullptr;
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-  push_member(&state, capture_member, json_int(1));
-  push_member(&state, "table", json_text(table_));
+  if (part_ == Part::payload) {
+    push_member(&state, capture_member, json_int(1));
+    push_member(&state, "table", json_text(table_));
+    if (is_changed_ != nullptr) push_names(&state, "changed", &RowPayload::is_changed);
+    if (has_personal_) push_names(&state, "personal", &RowPayload::is_personal);
+  }
   for (int side = 0; side < sides; side++) {
     if (rows_[side] == nullptr) continue;
     push_key(&state, side_names[side]);
     pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
     for (int i = 0; i < count_; i++)
-      if (cells_[side][i].omitted == nullptr) push_member(&state, columns_[i].name, cells_[side][i].value);
+      if (is_in_image(side, i)) push_member(&state, columns_[i].name, cells_[side][i].value);
     pushJsonbValue(&state, WJB_END_OBJECT, nullptr);
-  }
-  if (is_changed != nullptr) {
-    push_key(&state, "changed");
-    pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
-    for (int i = 0; i < count_; i++)
-      if (is_changed[i]) push(&state, WJB_ELEM, json_text(columns_[i].name));
-    pushJsonbValue(&state, WJB_END_ARRAY, nullptr);
   }
   push_omitted(&state);
   return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
@@ -226,33 +235,40 @@ Jsonb *RowPayload::write(const bool *is_changed) const {
 Jsonb *RowPayload::write_least() const {
   JsonbParseState *state = nullptr;
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-  push_member(&state, capture_member, json_int(1));
-  push_member(&state, "table", json_text(table_));
+  if (part_ == Part::payload) {
+    push_member(&state, capture_member, json_int(1));
+    push_member(&state, "table", json_text(table_));
+  }
   push_member(&state, "omitted", json_text(reason_size));
   return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
 }
 
-Jsonb *RowPayload::build(TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed, const bool *is_same) {
+void RowPayload::read(TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed, const bool *is_same) {
   rows_[before_side] = before;
   rows_[after_side] = after;
   is_changed_ = is_changed;
-  size_t stored = 0;
   for (int side = 0; side < sides; side++)
-    if (rows_[side] != nullptr) read(static_cast<Side>(side), is_changed, is_same);
+    if (rows_[side] != nullptr) read_image(static_cast<Side>(side), is_changed, is_same);
   for (int i = 0; is_changed != nullptr && i < count_; i++) {
     Cell &cell = cells_[before_side][i];
     if (!is_changed[i] && cell.omitted == nullptr && size_of(cell.value) > large_value) cell.omitted = reason_unchanged;
   }
+}
+
+Jsonb *RowPayload::build(Part part) {
+  part_ = part;
+  if (part == Part::personal && !has_personal_) return nullptr;
+  size_t stored = 0;
   for (int side = 0; side < sides; side++)
     for (int i = 0; rows_[side] != nullptr && i < count_; i++)
-      if (cells_[side][i].omitted == nullptr) stored += size_of(cells_[side][i].value);
+      if (is_in_image(side, i)) stored += size_of(cells_[side][i].value);
   if (stored <= most_stored()) {
-    Jsonb *payload = write(is_changed);
-    if (is_fit(payload)) return payload;
+    Jsonb *object = write();
+    if (is_fit(object)) return object;
   }
   fit();
-  Jsonb *payload = write(is_changed);
-  return is_fit(payload) ? payload : write_least();
+  Jsonb *object = write();
+  return is_fit(object) ? object : write_least();
 }
 
 }  // namespace spine

@@ -17,6 +17,7 @@ struct RowColumn {
   int16 length;
   bool by_value;
   bool is_masked;
+  bool is_personal;     // shown in the personal part of the event
   bool can_fail;        // its conversion: json holds what jsonb cannot, and who made a type is not known
   FmgrInfo *to_jsonb;   // null: of a type that is written here
 };

@@ -1,6 +1,7 @@
 // spine.entity_history, and spine.entity_as_of, which knows the events that captured tables emit.
 #include "access/access.h"
 #include "server/errors.h"
+#include "server/json.h"
 #include "store/erased_parts.h"
 #include "store/event_arguments.h"
 #include "store/event_scan.h"
@@ -11,6 +12,7 @@ extern "C" {
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <utils/fmgroids.h>
+#include <utils/fmgrprotos.h>
 #include <utils/hsearch.h>
 #include <utils/jsonb.h>
 #include <utils/timestamp.h>
@@ -29,6 +31,7 @@ class EntityScan {
   void begin(std::string_view entity_type, Datum entity_id, ScanDirection direction, uint32 needed) {
     Oid relid = events_relid();
     readable_ = require_reading(relid);
+    personal_ = personal_organizations(relid);
     // An entity's type has no dot: before one stands its domain.
     size_t dot = entity_type.find('.');
     if (dot != std::string_view::npos) domain_ = entity_type.substr(0, dot);
@@ -58,12 +61,15 @@ class EntityScan {
   }
   const Event &event() const { return scan_.event(); }
   TupleTableSlot *whole() { return scan_.whole(); }
+  bool shows_personal() const { return personal_.has(event().organization_id); }
+  // The event's row as the caller may see it.
+  TupleTableSlot *shown() { return shows_personal() ? scan_.whole() : scan_.without_personal(); }
   TupleDesc shape() const { return scan_.shape(); }
   AttrNumber attnum(Column column) const { return scan_.attnum(column); }
   void end() { scan_.end(); }
 
  private:
-  Organizations readable_;
+  Organizations readable_, personal_;
   std::string_view domain_, entity_type_;  // an empty domain: any
   Uuid entity_id_;
   ScanDirection direction_;
@@ -75,9 +81,11 @@ class EntityScan {
 struct Change {
   bool is_captured;
   Jsonb *before, *after;  // null: there was no row; or the event holds none of it
-  Jsonb *omitted;         // null: nothing; what the images lack, and why
+  Jsonb *omitted;         // null: nothing; what the row after lacks, and why
+  Jsonb *personal;        // null: none; the columns that the images lack because they stand in the personal part
+  const char *gone;       // why that part cannot be read
   bool is_created, is_deleted;
-  bool is_erased;         // a part of it is gone, so that it does not say how the row was, nor what it was before
+  bool is_erased;         // its payload is gone, so that it does not say how the row was, nor what it was before
 };
 
 Jsonb *member(Jsonb *object, std::string_view name) {
@@ -88,41 +96,88 @@ Jsonb *member(Jsonb *object, std::string_view name) {
   return JsonbValueToJsonb(&value);
 }
 
-Change change_of(EntityScan *scan) {
-  Change change{};
+Jsonb *part_of(Bytes stored) {
+  Jsonb *part = static_cast<Jsonb *>(palloc(VARHDRSZ + stored.size));
+  SET_VARSIZE(part, VARHDRSZ + stored.size);
+  memcpy(VARDATA(part), stored.data, stored.size);
+  return part;
+}
+
+bool is_object(const Jsonb *value) { return value != nullptr && JB_ROOT_IS_OBJECT(value); }
+
+// Both objects in one; what is no object is not joined, and null where there is neither.
+Jsonb *joined(Jsonb *a, Jsonb *b) {
+  if (a == nullptr || !is_object(b)) return a == nullptr ? b : a;
+  if (!is_object(a)) return b;
+  return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b)));
+}
+
+// What a part omitted of the row after. It is one text where it omitted all of it.
+Jsonb *omitted_after(Jsonb *part) {
+  Jsonb *omitted = member(part, "omitted");
+  return is_object(omitted) ? member(omitted, "after") : omitted;
+}
+
+// Brings what the personal part says of the row, or why it does not say it.
+void add_personal(Change *change, EntityScan *scan) {
+  const Event &event = scan->event();
+  if (!event.has(Column::personal) && !event.has(Column::personal_hash)) report_damaged(event, "its personal part is missing");
+  if (!scan->shows_personal() || !event.has(Column::personal)) {
+    change->gone = event.has(Column::personal) ? "withheld" : "erased";
+    return;
+  }
+  change->personal = nullptr;
+  Jsonb *part = part_of(event.personal);
+  change->before = joined(change->before, member(part, "before"));
+  change->after = joined(change->after, member(part, "after"));
+  change->omitted = joined(change->omitted, omitted_after(part));
+}
+
+void read_change(Change *change, EntityScan *scan) {
   (void)scan->whole();
-  change.is_created = scan->event().action == "created";
-  change.is_deleted = scan->event().action == "deleted";
-  unsigned gone = parts_gone(scan->event());
-  if (gone & payload_part) {
+  change->is_created = scan->event().action == "created";
+  change->is_deleted = scan->event().action == "deleted";
+  if (parts_gone(scan->event()) & payload_part) {
     // Whether capture made it, nobody knows any more, but that it makes no others.
-    change.is_captured = change.is_erased = change.is_created || change.is_deleted || scan->event().action == "updated";
-    return change;
+    change->is_captured = change->is_erased = change->is_created || change->is_deleted || scan->event().action == "updated";
+    return;
   }
   require_columns(scan->event(), bit(Column::payload));
-  Bytes stored = scan->event().payload;
-  Jsonb *payload = static_cast<Jsonb *>(palloc(VARHDRSZ + stored.size));
-  SET_VARSIZE(payload, VARHDRSZ + stored.size);
-  memcpy(VARDATA(payload), stored.data, stored.size);
+  Jsonb *payload = part_of(scan->event().payload);
   JsonbValue mark;
-  change.is_captured =
+  change->is_captured =
       getKeyJsonValueFromContainer(&payload->root, capture_member.data(), static_cast<int>(capture_member.size()), &mark) != nullptr;
-  if (change.is_captured) {
-    change.is_erased = gone != no_part;
-    change.before = member(payload, "before");
-    change.after = member(payload, "after");
-    change.omitted = member(payload, "omitted");
-  }
-  pfree(payload);
+  if (!change->is_captured) return;
+  change->before = member(payload, "before");
+  change->after = member(payload, "after");
+  change->omitted = omitted_after(payload);
+  change->personal = member(payload, "personal");
+  if (change->personal != nullptr) add_personal(change, scan);
+}
+
+// An entity's history may be long, so nothing of it is kept that is not asked for any more.
+template <class Use>
+void each_image(Change *change, Use use) {
+  for (Jsonb **image : {&change->before, &change->after, &change->omitted, &change->personal})
+    if (*image != nullptr) *image = use(*image);
+}
+
+Change change_of(EntityScan *scan) {
+  Change change{};
+  MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "change of a captured row", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext before = MemoryContextSwitchTo(reading);
+  read_change(&change, scan);
+  MemoryContextSwitchTo(before);
+  each_image(&change, [](Jsonb *image) { return static_cast<Jsonb *>(memcpy(palloc(VARSIZE(image)), image, VARSIZE(image))); });
+  MemoryContextDelete(reading);
   return change;
 }
 
-// An entity's history may be long, so no image of it is kept that is not asked for any more.
 void forget_images(Change *change) {
-  for (Jsonb **image : {&change->before, &change->after, &change->omitted}) {
-    if (*image != nullptr) pfree(*image);
-    *image = nullptr;
-  }
+  each_image(change, [](Jsonb *image) -> Jsonb * {
+    pfree(image);
+    return nullptr;
+  });
 }
 
 bool is_text(const JsonbValue &value, std::string_view text) {
@@ -202,6 +257,22 @@ void step_back(Chain *chain, Change change, int64 sequence, TimestampTz at, uint
   chain->next_transaction = transaction;
 }
 
+// The row after an event, with {"withheld": "personal"} or {"erased": "personal"} for each column that cannot be told.
+Jsonb *with_gaps(const Change &change) {
+  if (change.personal == nullptr || !JB_ROOT_IS_ARRAY(change.personal)) return change.after;
+  JsonbParseState *state = nullptr;
+  pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+  for (uint32 i = 0; i < JB_ROOT_COUNT(change.personal); i++) {
+    JsonbValue *column = getIthJsonbValueFromContainer(&change.personal->root, i);
+    if (column->type != jbvString) continue;
+    pushJsonbValue(&state, WJB_KEY, column);
+    pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+    push_member(&state, change.gone, json_text("personal"));
+    pushJsonbValue(&state, WJB_END_OBJECT, nullptr);
+  }
+  return joined(change.after, JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+}
+
 // The row after the chain's newest event until the moment, null where there was none. Raises SP061 where the event after it
 // found another, SP062 where it is not whole in the event, SP076 where that was erased.
 Jsonb *row_of(const Chain &chain) {
@@ -218,14 +289,13 @@ Jsonb *row_of(const Chain &chain) {
     state_unknown(psprintf("it changed without an event between %s and event " INT64_FORMAT, in_chain(chain.sequence, chain.organization),
                            chain.later_sequence));
   Jsonb *missing = chain.newest.omitted;
-  if (missing != nullptr && JB_ROOT_IS_OBJECT(missing)) missing = member(missing, "after");
   if (missing != nullptr)
     ereport(ERROR, (errcode(ERRCODE_SPINE_VALUE_NOT_IN_EVENT),
                     errmsg("the row as it was is not whole in %s", in_chain(chain.sequence, chain.organization)),
                     errdetail("It lacks: %s", clipped(JsonbToCString(nullptr, &missing->root, static_cast<int>(VARSIZE(missing))))),
                     errhint("No event could hold these values; their size and SHA-256 are in spine.entity_history. Exclude such "
                             "columns from the capture to have the rest.")));
-  return chain.newest.after;
+  return with_gaps(chain.newest);
 }
 
 // Whether the row left the chain in the very transaction that brought it into another, a moment later.
@@ -261,7 +331,7 @@ PGDLLEXPORT Datum spine_entity_history(PG_FUNCTION_ARGS) {
   bool nulls_first[] = {false, false};
   Tuplesortstate *sort =
       tuplesort_begin_heap(scan.shape(), lengthof(by), by, less, collations, nulls_first, work_mem, nullptr, TUPLESORT_NONE);
-  while (scan.next()) tuplesort_puttupleslot(sort, scan.whole());
+  while (scan.next()) tuplesort_puttupleslot(sort, scan.shown());
   tuplesort_performsort(sort);
   TupleTableSlot *sorted = MakeSingleTupleTableSlot(scan.shape(), &TTSOpsMinimalTuple);
   while (tuplesort_gettupleslot(sort, true, false, sorted, nullptr)) {

@@ -20,12 +20,14 @@ PGDLLEXPORT Datum spine_read_events(PG_FUNCTION_ARGS) {
   if (most < 0)
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("max_events is " INT64_FORMAT, most),
                     errhint("Pass how many events to return at most, 0 or more.")));
-  if (!require_reading(events_relid()).has(organization)) return static_cast<Datum>(0);
+  Oid events = events_relid();
+  if (!require_reading(events).has(organization)) return static_cast<Datum>(0);
+  bool with_persons = personal_organizations(events).has(organization);
   ChainScan scan;
   scan.begin();
   scan.seek(organization, PG_GETARG_INT64(1), organization);
   for (int64 returned = 0; returned < most && scan.next(); returned++)
-    tuplestore_puttupleslot(result->setResult, scan.whole());
+    tuplestore_puttupleslot(result->setResult, with_persons ? scan.whole() : scan.without_personal());
   scan.end();
   return static_cast<Datum>(0);
 }

@@ -26,6 +26,7 @@ constexpr int batch_size = 1000;
 struct Replay {
   Relation relation;
   Uuid organization;
+  bool with_persons;
   int64 first;
   int64 last;  // that there is, or that was asked for
   int64 most;
@@ -111,7 +112,7 @@ int read_batch(const Replay &replay, ReplayedEvent *events) {
   int64 most = Min(replay.most - replay.replayed, static_cast<int64>(batch_size));
   int count = 0;
   while (count < most && scan.next() && scan.event().sequence <= replay.last) {
-    HeapTuple row = ExecCopySlotHeapTuple(scan.whole());
+    HeapTuple row = ExecCopySlotHeapTuple(replay.with_persons ? scan.whole() : scan.without_personal());
     const Event &event = scan.event();
     require_columns(event, named);
     events[count++] = {row, uuid_text(event.id), pnstrdup(event.event_type.data(), event.event_type.size()), event.sequence};
@@ -182,6 +183,7 @@ PGDLLEXPORT Datum spine_replay(PG_FUNCTION_ARGS) {
                     errhint("Pass how many events to replay at most, 0 or more.")));
   Oid relid = events_relid();
   bool readable = require_reading(relid).has(replay.organization);
+  replay.with_persons = personal_organizations(relid).has(replay.organization);
   // Open throughout, so that nothing alters what an event is under the handler.
   replay.relation = table_open(relid, AccessShareLock);
   require_handler(PG_GETARG_OID(0), replay.relation->rd_rel->reltype);

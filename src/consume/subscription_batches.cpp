@@ -57,8 +57,10 @@ Turn *turn_of(const char *name) {
 
 class Batch {
  public:
-  void begin(ReturnSetInfo *result, Subscription *subscription, ChainScan *scan) {
+  // personal: of which organizations the events are given with their personal part.
+  void begin(ReturnSetInfo *result, Subscription *subscription, ChainScan *scan, const Organizations &personal) {
     result_ = result;
+    personal_ = personal;
     subscription_ = subscription;
     scan_ = scan;
     row_memory_ = AllocSetContextCreate(CurrentMemoryContext, "event of a batch", ALLOCSET_DEFAULT_SIZES);
@@ -179,7 +181,8 @@ class Batch {
 
   void put() {
     MemoryContext before_it = MemoryContextSwitchTo(row_memory_);
-    Datum values[3] = {Int64GetDatum(number_), Int32GetDatum(delivery_), ExecFetchSlotHeapTupleDatum(scan_->whole())};
+    TupleTableSlot *event = personal_.has(scan_->event().organization_id) ? scan_->whole() : scan_->without_personal();
+    Datum values[3] = {Int64GetDatum(number_), Int32GetDatum(delivery_), ExecFetchSlotHeapTupleDatum(event)};
     bool nulls[3] = {};
     tuplestore_putvalues(result_->setResult, result_->setDesc, values, nulls);
     events_++;
@@ -191,6 +194,7 @@ class Batch {
   static constexpr int64 most_read = 1000000;
 
   ReturnSetInfo *result_;
+  Organizations personal_;
   Subscription *subscription_;
   ChainScan *scan_;
   Turn *turn_;
@@ -213,7 +217,8 @@ PGDLLEXPORT Datum spine_next_batch(PG_FUNCTION_ARGS) {
   if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
     report_bad(PG_ARGISNULL(1) ? "max_events is null" : psprintf("max_events is %d", PG_GETARG_INT32(1)),
                "Pass how many events to return at most, 1 or more.");
-  Organizations readable = require_reading(events_relid());
+  Oid events = events_relid();
+  Organizations readable = require_reading(events), personal = personal_organizations(events);
   Oid role = GetUserId();
   const char *taker = GetUserNameFromId(role, false);
   OwnersRights rights;
@@ -226,7 +231,7 @@ PGDLLEXPORT Datum spine_next_batch(PG_FUNCTION_ARGS) {
   ChainScan scan;
   scan.begin(Subscription::filtered_columns);
   Batch batch;
-  batch.begin(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo), &subscription, &scan);
+  batch.begin(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo), &subscription, &scan, personal);
   if (!batch.give_again(taker, visited)) batch.give_next(taker, visited, PG_GETARG_INT32(1));
   scan.end();
   SPI_finish();

@@ -10,6 +10,7 @@ extern "C" {
 #include <catalog/pg_namespace.h>
 #include <catalog/pg_proc.h>
 #include <executor/executor.h>
+#include <nodes/nodeFuncs.h>
 #include <nodes/plannodes.h>
 #include <nodes/readfuncs.h>
 #if PG_VERSION_NUM >= 160000
@@ -157,5 +158,69 @@ inline Oid compat_checked_role(const PlannedStmt *statement, const RangeTblEntry
   return entry->checkAsUser;
 #endif
 }
+
+// What of a relation a query reads and writes, and with whose rights: members relid, requiredPerms, checkAsUser, selectedCols.
+#if PG_VERSION_NUM >= 160000
+using CheckedRelation = RTEPermissionInfo;
+inline const List *compat_checked_relations(const PlannedStmt *statement) { return statement->permInfos; }
+#else
+using CheckedRelation = RangeTblEntry;
+inline const List *compat_checked_relations(const PlannedStmt *statement) { return statement->rtable; }
+#endif
+
+// Of an entry of a query's range table; null: nothing is checked.
+inline CheckedRelation *compat_checked_relation(const Query *query, RangeTblEntry *entry) {
+#if PG_VERSION_NUM >= 160000
+  return entry->perminfoindex == 0 ? nullptr : getRTEPermissionInfo(query->rteperminfos, entry);
+#else
+  (void)query;
+  return entry;
+#endif
+}
+
+// Functions that go through a query; up to 15 the server's headers say nothing of their parameters, and C++ takes that for none.
+using Walker = bool (*)(Node *, void *);
+using Mutator = Node *(*)(Node *, void *);
+
+inline bool compat_walk(Node *node, Walker walker, void *context) {
+#if PG_VERSION_NUM >= 160000
+  return expression_tree_walker_impl(node, walker, context);
+#else
+  return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context);
+#endif
+}
+
+inline bool compat_walk_query(Query *query, Walker walker, void *context) {
+#if PG_VERSION_NUM >= 160000
+  return query_tree_walker_impl(query, walker, context, 0);
+#else
+  return query_tree_walker(query, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context, 0);
+#endif
+}
+
+inline Node *compat_mutate(Node *node, Mutator mutator, void *context) {
+#if PG_VERSION_NUM >= 160000
+  return expression_tree_mutator_impl(node, mutator, context);
+#else
+  return expression_tree_mutator(node, reinterpret_cast<Node *(*)()>(reinterpret_cast<void (*)()>(mutator)), context);
+#endif
+}
+
+inline Query *compat_mutate_query(Query *query, Mutator mutator, void *context) {
+#if PG_VERSION_NUM >= 160000
+  return query_tree_mutator_impl(query, mutator, context, 0);
+#else
+  return query_tree_mutator(query, reinterpret_cast<Node *(*)()>(reinterpret_cast<void (*)()>(mutator)), context, 0);
+#endif
+}
+
+// The hook around the running of a query.
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count
+#define COMPAT_RUN_ARGUMENTS query, direction, count
+#else
+#define COMPAT_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define COMPAT_RUN_ARGUMENTS query, direction, count, execute_once
+#endif
 
 }  // namespace spine

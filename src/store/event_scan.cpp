@@ -86,6 +86,7 @@ void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 w
   memory_ = CurrentMemoryContext;
   whole_ = nullptr;
   row_memory_ = nullptr;
+  withheld_ = nullptr;
   current_ = nullptr;
   count_ = 0;
   tables_ = static_cast<Table *>(palloc(sizeof(Table) * static_cast<Size>(Max(list_length(leaves), 1))));
@@ -197,6 +198,27 @@ TupleTableSlot *EventScan::whole() {
   return whole_;
 }
 
+TupleTableSlot *EventScan::without_personal() {
+  TupleTableSlot *row = whole();
+  Event persons = event();
+  persons.present &= bit(Column::personal) | bit(Column::personal_salt) | bit(Column::personal_hash);
+  if (persons.present == 0) return row;
+  slot_getallattrs(row);
+  TupleDesc shape = row->tts_tupleDescriptor;
+  MemoryContext before = MemoryContextSwitchTo(memory_);
+  if (withheld_ == nullptr) withheld_ = MakeSingleTupleTableSlot(shape, &TTSOpsVirtual);
+  MemoryContextSwitchTo(row_memory_);
+  ExecClearTuple(withheld_);
+  memcpy(withheld_->tts_values, row->tts_values, sizeof(Datum) * static_cast<Size>(shape->natts));
+  memcpy(withheld_->tts_isnull, row->tts_isnull, sizeof(bool) * static_cast<Size>(shape->natts));
+  for (Column column : {Column::personal, Column::personal_salt}) withheld_->tts_isnull[attnum(column) - 1] = true;
+  Bytes hash = part_hashes(persons).personal;
+  withheld_->tts_isnull[attnum(Column::personal_hash) - 1] = hash.data == nullptr;
+  if (hash.data != nullptr) withheld_->tts_values[attnum(Column::personal_hash) - 1] = bytea_datum(hash);
+  MemoryContextSwitchTo(before);
+  return ExecStoreVirtualTuple(withheld_);
+}
+
 void EventScan::end() {
   if (whole_ != nullptr) ExecDropSingleTupleTableSlot(whole_);
   for (Table *table = tables_; table < tables_ + count_; table++) {
@@ -208,6 +230,7 @@ void EventScan::end() {
   table_close(root_, AccessShareLock);
   binaryheap_free(order_of_tables_);
   pfree(tables_);
+  if (withheld_ != nullptr) ExecDropSingleTupleTableSlot(withheld_);
   if (row_memory_ != nullptr) MemoryContextDelete(row_memory_);
   if (fresh_) read_.end();
 }

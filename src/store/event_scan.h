@@ -72,6 +72,8 @@ class EventScan {
   // The event's row in the shape of the table that was named, known to be readable in each of its columns, as event() is
   // from now on. Raises SP045.
   TupleTableSlot *whole();
+  // The same without the personal part: its hash stands in its place, as if it had been erased.
+  TupleTableSlot *without_personal();
   TupleDesc shape() const { return RelationGetDescr(root_); }
   AttrNumber attnum(Column column) const { return event_table(root_)->attnum[static_cast<int>(column)]; }
   // Waits until what was read is durable, as durability.h says.
@@ -107,6 +109,7 @@ class EventScan {
   TupleTableSlot *whole_;
   MemoryContext memory_;      // in which the scan began
   MemoryContext row_memory_;  // of whole()
+  TupleTableSlot *withheld_;  // of without_personal()
 };
 
 // What an event has to say before anybody can tell whose it is and where it belongs.
@@ -127,6 +130,7 @@ class ChainScan {
   const Event &event() const { return scan_.event(); }
   // The event's row, known to be readable in each of its columns. Raises SP045.
   TupleTableSlot *whole() { return scan_.whole(); }
+  TupleTableSlot *without_personal() { return scan_.without_personal(); }
   // Waits until what was read is durable, as durability.h says.
   void end() { scan_.end(); }
 

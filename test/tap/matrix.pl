@@ -124,6 +124,8 @@ my @attacks = (
 	[ 0, 'an administrator\'s way to alter', { su => 'detected' }, $none, q(SET people_os_spine.unguard = 'a reason'; CREATE TRIGGER a AFTER INSERT ON spine.events FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()) ],
 );
 
+# By which the library is there.
+my $load = 'DO $$ BEGIN PERFORM spine.canonical_json($q${}$q$); END $$';
 # What must not be seen, or not come out otherwise: each query gives a row for what went wrong.
 my @looks = (
 	(map { [ 14, $_->[0], [qw(app tenant)], $_->[1] ] }
@@ -141,6 +143,29 @@ my @looks = (
 		[ 'pg_stats', "SELECT 1 FROM pg_stats WHERE schemaname = 'spine' AND tablename = 'events'" ],
 		[ 'a function that tells what it is asked', "CREATE FUNCTION pg_temp.tell(o uuid) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS \$\$ BEGIN IF o <> '$mine' THEN RAISE NOTICE 'told'; END IF; RETURN true; END \$\$; SELECT 1 FROM spine.events WHERE pg_temp.tell(organization_id) AND false" ],
 		[ 'the bindings', 'SELECT 1 FROM spine.role_bindings' ]),
+	# The base's events speak of Ada, and tenant may read them without that.
+	(map { [ 34, "the personal part: $_->[0]", ['tenant'], "$load; $_->[1]" ] }
+		[ 'the table', 'SELECT 1 FROM spine.events WHERE personal IS NOT NULL OR personal_salt IS NOT NULL' ],
+		[ 'a whole row', "SELECT 1 FROM spine.events e WHERE e::text LIKE '%Ada%' OR to_json(e)::text LIKE '%Ada%'" ],
+		[ 'every column', "SELECT 1 FROM (SELECT * FROM spine.events) e WHERE e::text LIKE '%Ada%'" ],
+		[ 'COPY', 'CREATE TEMP TABLE c (p jsonb); COPY (SELECT personal FROM spine.events WHERE personal IS NOT NULL) TO STDOUT' ],
+		[ 'a cursor', 'BEGIN; DECLARE c CURSOR FOR SELECT 1 FROM spine.events WHERE personal IS NOT NULL; FETCH ALL FROM c; COMMIT' ],
+		[ 'a prepared query', 'PREPARE p AS SELECT 1 FROM spine.events WHERE personal IS NOT NULL; EXECUTE p' ],
+		[ 'a view of its own', 'CREATE TEMP VIEW v AS SELECT * FROM spine.events; SELECT 1 FROM v WHERE personal IS NOT NULL' ],
+		[ 'a function in the query', 'CREATE FUNCTION pg_temp.f() RETURNS SETOF jsonb LANGUAGE sql STABLE AS $$SELECT personal FROM spine.events$$; SELECT 1 FROM pg_temp.f() f WHERE f IS NOT NULL' ],
+		[ 'a function that tells what it is asked', 'CREATE FUNCTION pg_temp.tell(p jsonb) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN IF p IS NOT NULL THEN RAISE NOTICE $q$told$q$; END IF; RETURN false; END $$;
+			SELECT 1 FROM spine.events WHERE pg_temp.tell(personal)' ],
+		[ 'an error', 'SELECT 1 FROM spine.events WHERE (personal ->> $$name$$)::integer = 1' ],
+		[ 'EXPLAIN', 'EXPLAIN ANALYZE SELECT personal FROM spine.events' ],
+		[ 'RETURNING', "WITH i AS (INSERT INTO spine.events (event_type, entity_id, organization_id, personal) VALUES ('a.b.c', '$mine', '$mine', '{\"name\": \"Ada\"}') RETURNING personal) SELECT 1 FROM i WHERE personal IS NOT NULL" ],
+		[ 'read_events', "SELECT 1 FROM spine.read_events('$mine') e WHERE e::text LIKE '%Ada%'" ],
+		[ 'entity_history', "SELECT 1 FROM spine.entity_history('employee', '$mine') e WHERE e::text LIKE '%Ada%'" ],
+		[ 'replay', "CREATE FUNCTION pg_temp.tell(e spine.events) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN IF e::text LIKE '%Ada%' THEN RAISE NOTICE 'told'; END IF; END \$\$;
+			CREATE TEMP TABLE gone AS SELECT spine.replay('pg_temp.tell(spine.events)', '$mine')" ],
+		[ 'a subscription', "CREATE TEMP TABLE made AS SELECT spine.create_subscription('s'); SELECT 1 FROM spine.next_batch('s') WHERE (event)::text LIKE '%Ada%'" ],
+		[ 'as of a moment', "SELECT 1 WHERE spine.entity_as_of('employee', '$mine', 'infinity')::text LIKE '%Ada%'" ],
+		[ 'the hashed form', "SELECT 1 FROM spine.events e WHERE spine.canonical_event(e) LIKE '%Ada%' OR spine.to_cloudevent(e)::text LIKE '%Ada%'" ],
+		[ 'the views', "SELECT 1 FROM spine.audit_log a WHERE a::text LIKE '%Ada%'; SELECT 1 FROM spine.activity_feed a WHERE a::text LIKE '%Ada%'" ]),
 	[ 15, 'emit_event for another organization', ['tenant'], "SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$other')" ],
 	[ 15, 'emit_events for one among others', ['tenant'], "SELECT spine.emit_events('[{\"event_type\": \"a.b.c\", \"entity_id\": \"$mine\", \"organization_id\": \"$mine\"}, {\"event_type\": \"a.b.c\", \"entity_id\": \"$mine\", \"organization_id\": \"$other\"}]')" ],
 	[ 15, 'by the setting', ['tenant'], "SET people_os_spine.organization_id = '$other'; SELECT spine.emit_event('a.b.c', entity_id => '$mine')" ],
@@ -149,7 +174,7 @@ my @looks = (
 		[ 'another actor', "CREATE TEMP TABLE gone AS SELECT spine.emit_event('a.b.c', entity_id => '$mine', actor_id => '$other', actor_type => 'system', organization_id => '$mine')" ],
 		[ 'SET ROLE', "SET ROLE app; CREATE TEMP TABLE gone AS SELECT spine.emit_event('a.b.c', entity_id => '$mine', organization_id => '$mine')" ],
 		[ 'a function with its owner\'s rights', 'CREATE TEMP TABLE gone AS SELECT public.emit_for_others()' ]),
-	(map { [ 19, $_, [qw(tenant su)], "SET $_; SELECT 1 FROM spine.events e WHERE event_hash <> spine.event_digest(e); SELECT 1 FROM spine.verify_chain() WHERE NOT intact" ] }
+	(map { [ 19, $_, [qw(tenant su)], "$load; SET $_; SELECT 1 FROM spine.events e WHERE event_hash <> spine.event_digest(e); SELECT 1 FROM spine.verify_chain() WHERE NOT intact" ] }
 		"TimeZone = 'Asia/Kathmandu'", "DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'", 'extra_float_digits = -15', "lc_time = 'C'", "lc_numeric = 'C'", "bytea_output = 'escape'",
 		"search_path = pg_temp, public", "client_encoding = 'LATIN1'", 'quote_all_identifiers = on', "xmloption = 'document'", "default_transaction_isolation = 'serializable'"));
 
@@ -244,7 +269,7 @@ foreach my $preloaded (0, 1)
 sub emit_base
 {
 	my $list = join ',', map { "'$_'" } $mine, $other;
-	$node->safe_psql('base', "SELECT count(spine.emit_event('hcm.employee.created', entity_id => o, organization_id => o, payload => jsonb_build_object('n', n))) FROM generate_series(1, 5) n, unnest(ARRAY[$list]::uuid[]) o");
+	$node->safe_psql('base', "SELECT count(spine.emit_event('hcm.employee.created', entity_id => o, organization_id => o, payload => jsonb_build_object('n', n), personal => '{\"name\": \"Ada\"}')) FROM generate_series(1, 5) n, unnest(ARRAY[$list]::uuid[]) o");
 	return;
 }
 done_testing;

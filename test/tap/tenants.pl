@@ -13,9 +13,11 @@ my @orgs  = map { org($_) } 1 .. 9;
 my $alien = org(99);    # without an event
 my @chains = ('00000000-0000-0000-0000-000000000000', @orgs);    # the platform's, where grants are events, and theirs
 my %events;
+# Each has one event that speaks of a person, and others.
+$node->safe_psql('postgres', "SELECT spine.emit_event('hcm.person.named', entity_id => o, organization_id => o, actor_id => o, personal => '{\"name\": \"Ada\"}') FROM unnest(ARRAY[" . join(',', map { "'$_'" } @orgs) . ']::uuid[]) o');
 foreach my $n (1 .. 9)
 {
-	$events{ $orgs[ $n - 1 ] } = 3 * $n;
+	$events{ $orgs[ $n - 1 ] } = 3 * $n + 1;
 	emit_chain($node, 3 * $n, $orgs[ $n - 1 ]);
 }
 
@@ -29,6 +31,8 @@ my %roles = (
 	reader_b => { read => [ @orgs[ 2, 3, 4 ] ], emit => [ $orgs[3] ] },
 	readers  => { read => 'all' },
 	auditor  => { audit => 'all' },
+	person   => { read => [ @orgs[ 0, 4, 8 ] ], personal => 1 },
+	persons  => { audit => 'all', personal => 1 },
 	selects  => { select => 1 },                                                             # may select, and was given nothing
 	nobody   => {},
 	bypass   => { read => [ $orgs[0] ], attribute => 'BYPASSRLS' },
@@ -36,6 +40,7 @@ my %roles = (
 	member   => { in => [ 'app_a', 'reader_a' ] },
 	several  => { in => [ 'member', 'reader_b', 'app_b' ] },
 	wider    => { in => [ 'reader_a', 'auditor' ] },
+	mixed    => { in => [ 'reader_b', 'person' ] },
 	housed   => { in => ['keeper'] },
 	apart    => { in => [ 'readers', 'app_any' ], attribute => 'NOINHERIT' },
 	behind   => { in => ['apart'], read => [ $orgs[8] ] },
@@ -49,13 +54,14 @@ $setup .= "CREATE ROLE $_ LOGIN " . ($roles{$_}{attribute} // '') . ";\n" foreac
 foreach my $name (@names)
 {
 	my $r = $roles{$name};
+	my $personal = $r->{personal} ? ', personal => true' : '';
 	$setup .= "SELECT spine.grant_emitter('$name', " . $list->($r->{emit}) . ");\n" if $r->{emit};
-	$setup .= "SELECT spine.grant_reader('$name', " . $list->($r->{read}) . ");\n"  if $r->{read};
-	$setup .= "SELECT spine.grant_auditor('$name');\n"                             if $r->{audit};
+	$setup .= "SELECT spine.grant_reader('$name', " . $list->($r->{read}) . $personal . ");\n"  if $r->{read};
+	$setup .= "SELECT spine.grant_auditor('$name'$personal);\n"                             if $r->{audit};
 	$setup .= "GRANT $_ TO $name;\n" foreach @{ $r->{in} // [] };
 	$setup .= "GRANT USAGE ON SCHEMA spine TO $name;\n"         if $r->{insert} || $r->{plain} || $r->{select};
 	$setup .= "GRANT INSERT ON spine.events TO $name;\n"        if $r->{insert};
-	$setup .= "GRANT SELECT ON spine.events TO $name; GRANT EXECUTE ON FUNCTION spine.read_events, spine.verify_chain, spine.find_chain_faults, spine.may_read TO $name;\n" if $r->{select};
+	$setup .= "GRANT SELECT ON spine.events TO $name; GRANT EXECUTE ON FUNCTION spine.read_events, spine.verify_chain, spine.find_chain_faults, spine.may_read, spine.shown_event TO $name;\n" if $r->{select};
 	$setup .= "GRANT EXECUTE ON FUNCTION spine.emit_event, spine.emit_events TO $name;\n" if $r->{plain};
 	$setup .= GUARDS_OFF . "ALTER TABLE spine.events OWNER TO $name;\n" . GUARDS_ON if $r->{owner};
 }
@@ -76,11 +82,13 @@ WHEN OTHERS THEN
   RETURN SQLSTATE;
 END
 $$;
+CREATE FUNCTION loaded() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT spine.canonical_json('{}') $$;
 CREATE FUNCTION run_probes() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   p probe;
   found text;
 BEGIN
+  PERFORM loaded();
   FOR p IN SELECT * FROM probe WHERE login = session_user ORDER BY id LOOP
     PERFORM set_config('role', p.acting, false), set_config('people_os_spine.organization_id', p.setting, false);
     IF p.definer = '' THEN found := run_probe(p.command);
@@ -104,7 +112,7 @@ UPDATE spine.events SET payload = '{"salary": 1}' WHERE organization_id = '$orgs
 DELETE FROM spine.events WHERE organization_id = '$orgs[6]' AND sequence IN (4, 5);
 ALTER TABLE spine.events DROP CONSTRAINT events_pkey, ALTER organization_id DROP NOT NULL;
 CREATE UNIQUE INDEX ON spine.events (organization_id, sequence);
-UPDATE spine.events SET organization_id = NULL WHERE organization_id = '$orgs[8]' AND sequence = 27;
+UPDATE spine.events SET organization_id = NULL WHERE organization_id = '$orgs[8]' AND sequence = 28;
 SQL
 $node->safe_psql('postgres', $setup);
 $events{ $chains[0] } = $node->safe_psql('postgres', "SELECT count(*) FROM spine.events WHERE organization_id = '$chains[0]'");
@@ -184,6 +192,10 @@ sub model
 	$rows += $events{$_} foreach @visible;
 	return ($reads->($o, $exempt) ? 'true' : 'false') if $way eq 'may_read';
 	return ($reads->($o) ? $events{$o} // 0 : 0)      if $way eq 'select' || $way eq 'read_events';
+	my @with    = map { $roles{$_}{personal} ? ($roles{$_}{read} // (), $roles{$_}{audit} // ()) : () } @as;
+	my $persons = sub { scalar grep { $_ ne $chains[0] && ($free || covers($_, @with)) } @_ };
+	return $persons->(@visible)                       if $way eq 'personal';
+	return $persons->($reads->($o) && $o ne $alien ? $o : ()) if $way eq 'personal of';
 	return $rows + ($free ? 1 : 0)                    if $way eq 'count';
 	return join(',', @visible) || '-'                 if $way eq 'list';
 	return join(' ', map({ $summary{$_} } @visible), $all ? $summary{'-'} : ()) || '-' if $way eq 'verify all';
@@ -203,6 +215,8 @@ sub command_of
 		'count'           => 'SELECT count(*) FROM spine.events',
 		'list'            => "SELECT string_agg(DISTINCT organization_id::text, ',' ORDER BY organization_id::text) FROM spine.events",
 		'read_events'     => "SELECT count(*) FROM spine.read_events('$o')",
+		'personal'        => 'SELECT count(personal) FROM spine.events',
+		'personal of'     => "SELECT count(personal) FROM spine.read_events('$o')",
 		'may_read'        => "SELECT spine.may_read('$o')",
 		'verify'          => summary_sql("'$o'", "' '"),
 		'verify all'      => summary_sql('NULL', "' '"),
@@ -215,7 +229,7 @@ sub command_of
 	return $command{$way} // die $way;
 }
 
-my @ways = ('select', 'count', 'list', 'read_events', 'may_read', 'verify', 'verify all', 'faults', 'faults all',
+my @ways = ('select', 'count', 'list', 'read_events', 'personal', 'personal of', 'may_read', 'verify', 'verify all', 'faults', 'faults all',
 	'emit_event', 'emit by setting', 'emit_events', 'insert');
 my $seed = $ENV{SEED} // time;
 srand $seed;
@@ -247,7 +261,7 @@ foreach my $p (@probes)
 is(scalar @wrong, 0, '10,000 probes, and none differs from the model') or diag(join "\n", grep { defined } @wrong[ 0 .. 9 ]);
 cmp_ok(scalar(keys %kinds), '>', 40, 'with many different answers');
 cmp_ok($kinds{$_} // 0, '>', 100, "some of them $_") foreach qw(ok 42501 0);
-$node->safe_psql('postgres', "DROP TABLE probe, answer; DROP FUNCTION run_probes(), run_probe(text); DROP FUNCTION " . join(', ', map { "probe_as_$_(text)" } @names));
+$node->safe_psql('postgres', "DROP TABLE probe, answer; DROP FUNCTION run_probes(), loaded(), run_probe(text); DROP FUNCTION " . join(', ', map { "probe_as_$_(text)" } @names));
 
 # Leaky functions in WHERE see nothing of others, however cheap they claim to be.
 $node->safe_psql('postgres', <<'SQL');
@@ -273,7 +287,7 @@ my $as = sub { my ($role, $sql) = @_; my ($state, $out) = run_sql($node, 'postgr
 is($as->('reader_a', "SELECT count(*) FROM pg_stats WHERE schemaname = 'spine' AND tablename = 'events'"), '0', 'which a reader does not see');
 
 # EXPLAIN, in sessions that have not loaded the library before.
-my $of_other = "SELECT * FROM spine.events WHERE organization_id = '$orgs[8]'";
+my $of_other = "SELECT sequence FROM spine.events WHERE organization_id = '$orgs[8]'";
 my %explains = (
 	'plain'             => "EXPLAIN $of_other",
 	'analyze'           => "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) $of_other",
