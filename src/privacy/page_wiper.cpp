@@ -101,11 +101,13 @@ void PageWiper::look(::Buffer buffer) {
   removable_ = newest_old_ = InvalidTransactionId;
   const char *page = BufferGetPage(buffer);
   if (PageIsNew(page)) return;
-  look_at_rows(buffer);
+  check_rows(buffer);
+  judge_rows(buffer);
   for (size_t i = 0; i < BLCKSZ; i++) stale_ += !kept_[i] && page[i] != 0;
 }
 
-void PageWiper::look_at_rows(::Buffer buffer) {
+// What pruning takes for granted, and more: it would end the server where it is not so.
+void PageWiper::check_rows(::Buffer buffer) {
   Page page = BufferGetPage(buffer);
   auto *header = reinterpret_cast<PageHeader>(page);
   size_t lower = header->pd_lower, upper = header->pd_upper, special = header->pd_special;
@@ -120,14 +122,22 @@ void PageWiper::look_at_rows(::Buffer buffer) {
     ItemId item = PageGetItemId(page, line);
     if (!ItemIdIsNormal(item) && !ItemIdHasStorage(item)) continue;
     size_t from = ItemIdGetOffset(item), length = ItemIdGetLength(item);
-    // What pruning takes for granted, and more.
     if (!ItemIdIsNormal(item) || length < SizeofHeapTupleHeader || from < upper || from != MAXALIGN(from) ||
         from + MAXALIGN(length) > special)
       report_damaged_page(relation_, buffer);
     keep(buffer, from, length);
+  }
+}
+
+void PageWiper::judge_rows(::Buffer buffer) {
+  Page page = BufferGetPage(buffer);
+  OffsetNumber last = PageGetMaxOffsetNumber(page);
+  for (OffsetNumber line = FirstOffsetNumber; line <= last; line = OffsetNumberNext(line)) {
+    ItemId item = PageGetItemId(page, line);
+    if (!ItemIdIsNormal(item)) continue;
     HeapTupleData tuple{};
     tuple.t_data = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
-    tuple.t_len = static_cast<uint32>(length);
+    tuple.t_len = ItemIdGetLength(item);
     tuple.t_tableOid = RelationGetRelid(relation_);
     ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), line);
     judge(&tuple, buffer);

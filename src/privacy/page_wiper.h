@@ -37,7 +37,8 @@ class PageWiper {
  private:
   void wipe_block(BlockNumber block);
   void look(::Buffer buffer);
-  void look_at_rows(::Buffer buffer);
+  void check_rows(::Buffer buffer);
+  void judge_rows(::Buffer buffer);
   void keep(::Buffer buffer, size_t from, size_t length);
   void judge(HeapTuple tuple, ::Buffer buffer);
   bool is_removable() const { return TransactionIdIsValid(removable_); }

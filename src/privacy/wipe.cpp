@@ -149,7 +149,7 @@ void EventWiper::say_unknown(Oid relid) {
 
 bool is_erasable(const char *column) {
   for (Column one : erasable)
-    if (column_names[static_cast<int>(one)] == column) return true;
+    if (strcmp(column_names[static_cast<int>(one)], column) == 0) return true;
   return false;
 }
 
