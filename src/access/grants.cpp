@@ -167,13 +167,13 @@ PGDLLEXPORT Datum spine_grant_auditor(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_grant_eraser);
 PGDLLEXPORT Datum spine_grant_eraser(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), eraser, "erase", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), eraser, "erase", organizations_argument(fcinfo), false);
   PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(spine_grant_hold_keeper);
 PGDLLEXPORT Datum spine_grant_hold_keeper(PG_FUNCTION_ARGS) {
-  give(role_argument(fcinfo), hold_keeper, "hold", organizations_argument(fcinfo));
+  give(role_argument(fcinfo), hold_keeper, "hold", organizations_argument(fcinfo), false);
   PG_RETURN_VOID();
 }
 

@@ -109,6 +109,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "stop_requiring_events", nobody},
     {ObjectKind::function, "forget_watch", nobody},
     // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
+    {ObjectKind::function, "wipe_erased", nobody},
     {ObjectKind::function, "grant_emitter", nobody},
     {ObjectKind::function, "grant_reader", nobody},
     {ObjectKind::function, "grant_auditor", nobody},
