@@ -4,7 +4,7 @@ SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
 SELECT count(spine.emit_event('hcm.employee.created', entity_id => spine.entity_uuid('hcm', 'employee', n::text), payload => jsonb_build_object('n', n)))
   FROM generate_series(1, 10) n;
 -- Nothing was erased.
-SELECT relation = 'spine.events'::regclass OR relation::text LIKE 'pg_toast.%' OR relation::text LIKE 'pg_statistic%' AS is_expected,
+SELECT relation = 'spine.events_default'::regclass OR relation::text LIKE 'pg_toast.%' OR relation::text LIKE 'pg_statistic%' AS is_expected,
        count(*) > 0 AS some, bool_and(versions_removed >= 0) AS removed, bool_and(bytes_wiped >= 0) AS wiped
   FROM spine.wipe_erased() GROUP BY 1;
 
