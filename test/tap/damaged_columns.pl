@@ -22,7 +22,7 @@ $node->safe_psql('postgres', qq{
            payload => jsonb_build_object('table', 'public.employee', 'after', jsonb_build_object('n', n))))
     FROM (SELECT format('00000000-0000-4000-8000-%s', lpad(o::text, 12, '0'))::uuid, format('00000000-0000-4000-9000-%s', lpad(o::text, 12, '0'))::uuid
             FROM generate_series(1, $count) o) AS x(o, e), generate_series(1, 3) n});
-$node->safe_psql('postgres', UNGUARD . 'CREATE UNIQUE INDEX ON spine.events (organization_id, sequence); ALTER TABLE spine.events DROP CONSTRAINT events_pkey CASCADE, DROP CONSTRAINT events_payload_check');
+$node->safe_psql('postgres', UNGUARD . 'CREATE UNIQUE INDEX ON spine.events_default (organization_id, sequence); ALTER TABLE spine.events DROP CONSTRAINT events_pkey CASCADE, DROP CONSTRAINT events_payload_check');
 my %damaged;
 my $damage = '';
 foreach my $i (0 .. $#columns)

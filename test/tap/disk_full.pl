@@ -95,15 +95,15 @@ sub fills
 	$session->quit;
 	return;
 }
-my $toast = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events'::regclass");
+my $toast = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events_default'::regclass");
 my $toast_index = $node->safe_psql('postgres', "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = '$toast'::regclass");
 foreach my $settings (@settings)
 {
-	fills('the table', 'spine.events', $_, $settings, 1500) foreach sort keys %ways;
+	fills('the table', 'spine.events_default', $_, $settings, 1500) foreach sort keys %ways;
 	fills('out of line', $toast, 'emit_event', $settings, 20000);
 	fills('the index out of line', $toast_index, 'emit_events', $settings, 10000);
 	fills("the index $_", "spine.$_", 'emit_events', $settings, 32)
-	  foreach 'events_pkey', 'events_id_idx', 'events_entity_id_sequence_idx';
+	  foreach 'events_default_pkey', 'events_default_id_idx', 'events_default_entity_id_sequence_idx';
 }
 is(all_is_right('growing'), 0, 'and nothing else is');
 alive($node, $postmaster, 'the server went on');

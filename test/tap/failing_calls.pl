@@ -69,7 +69,7 @@ $node->safe_psql('damaged', GUARDS_OFF . q{
   INSERT INTO spine.events SELECT * FROM spine.events WHERE sequence = 7 AND organization_id = '} . org(1) . q{';
   CHECKPOINT;
 });
-my $toast = $node->safe_psql('damaged', "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 'spine.events'::regclass");
+my $toast = $node->safe_psql('damaged', "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 'spine.events_default'::regclass");
 $node->stop;
 # The header of a page, which the server itself refuses.
 open my $file, '+<:raw', $node->data_dir . "/$toast" or die $!;

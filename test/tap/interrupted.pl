@@ -113,9 +113,9 @@ foreach my $how ('pg_cancel_backend', 'pg_terminate_backend', 'statement_timeout
 {
 	foreach my $chain_at ('insert', 'commit')
 	{
-		my $before = $node->safe_psql('postgres', "SELECT pg_relation_size('spine.events')");
+		my $before = $node->safe_psql('postgres', "SELECT pg_relation_size('spine.events_default')");
 		ends_it("50,000 events, $chain_at", $how, "SET people_os_spine.chain_at = $chain_at;", "BEGIN;\nSELECT count(*) FROM emit_many('doomed', 50000, 60, 3) \\g /dev/null\nCOMMIT",
-			"query ~ 'doomed|COMMIT' AND pg_relation_size('spine.events') > $before + 500000");
+			"query ~ 'doomed|COMMIT' AND pg_relation_size('spine.events_default') > $before + 500000");
 	}
 }
 chains_are_right('work');

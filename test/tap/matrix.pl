@@ -97,7 +97,7 @@ my @attacks = (
 		[ 11, 'a grant to PUBLIC', 'UPDATE pg_class SET relacl = relacl || $$=r/owner$$::aclitem WHERE oid = $$spine.events$$::regclass' ]),
 	# Before the first row of the file is read, an index is made of what is left.
 	[ 11, 'the file swapped for a shorter one', { su => 'detected' }, $su, 'CREATE TABLE public.shorter AS SELECT * FROM spine.events WHERE sequence <= 3',
-		'UPDATE pg_class SET relfilenode = (SELECT relfilenode FROM pg_class WHERE oid = $$public.shorter$$::regclass) WHERE oid = $$spine.events$$::regclass', 'REINDEX TABLE spine.events' ],
+		'UPDATE pg_class SET relfilenode = (SELECT relfilenode FROM pg_class WHERE oid = $$public.shorter$$::regclass) WHERE oid = $$spine.events_default$$::regclass', 'REINDEX TABLE spine.events_default' ],
 	[ 32, 'erasing without the right', prevented(qw(app writer)), $none, "SELECT spine.erase_events('$mine', (SELECT array_agg(id) FROM spine.events WHERE organization_id = '$mine'), 'x', '{payload,personal}')" ],
 	[ 32, 'a hold without the right', prevented(qw(app writer)), $none, "SELECT spine.place_hold('$mine', 'x')" ],
 	[ 32, 'a hold deleted', $all, $none, 'DELETE FROM spine.legal_holds' ],

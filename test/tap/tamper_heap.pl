@@ -167,7 +167,7 @@ SQL
 my $plain = q(jsonb_build_object('n', n, 'name', 'Ada', 'list', '[1, true, null, "x", 2.50]'::jsonb));
 $node->safe_psql('postgres', $emit->(5, 1, $count, $plain));
 $node->safe_psql('postgres', 'VACUUM (FREEZE) spine.events; CHECKPOINT');
-my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('spine.events')");
+my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('spine.events_default')");
 is(scalar @{ faults_of($node) }, 0, 'no fault before');
 $node->stop;
 my $clean = slurp_file($path);
@@ -343,15 +343,15 @@ $node->stop;
 # What the server itself refuses to read is named, and all else is judged: what lay there is missing from its chains, also at
 # their ends, of which the index tells.
 my @refused = (
-	[ 'xmin of a transaction long forgotten', qr/^the row at \(\d+,\d+\) of table spine.events cannot be read: could not access status of transaction/,
+	[ 'xmin of a transaction long forgotten', qr/^the row at \(\d+,\d+\) of table spine.events_default cannot be read: could not access status of transaction/,
 	sub { $_[0] == $place{ $orgs[0] }[2] }, sub {
 		my ($f) = @_;
 		my $r = $place{ $orgs[0] }[2];
 		substr($$f, $r->{page} * PAGE + 10, 1) &= chr(0xff & ~4);
 		substr($$f, $r->{at}, 4) = pack 'V', 0x90000000;
 		substr($$f, $r->{at} + 20, 2) = pack 'v', unpack('v', substr $$f, $r->{at} + 20, 2) & ~0x0300 } ],
-	[ 'page header, pd_lower', qr/^block 3 of table spine.events cannot be read: invalid page in block 3 /, sub { $_[0]{page} == 3 }, sub { flip($_[0], 3 * PAGE + 13, 7) } ],
-	[ 'page header, pd_flags', qr/^block 3 of table spine.events cannot be read: invalid page in block 3 /, sub { $_[0]{page} == 3 }, sub { flip($_[0], 3 * PAGE + 11, 3) } ]);
+	[ 'page header, pd_lower', qr/^block 3 of table spine.events_default cannot be read: invalid page in block 3 /, sub { $_[0]{page} == 3 }, sub { flip($_[0], 3 * PAGE + 13, 7) } ],
+	[ 'page header, pd_flags', qr/^block 3 of table spine.events_default cannot be read: invalid page in block 3 /, sub { $_[0]{page} == 3 }, sub { flip($_[0], 3 * PAGE + 11, 3) } ]);
 foreach my $e (@refused)
 {
 	my ($name, $detail, $lost, $change) = @$e;
@@ -425,7 +425,7 @@ $node->safe_psql('postgres', $emit->(5, $first, $far, $bulk) . ';' . $emit->(5, 
 	  . $emit->(3, $first + @far, $chunks, $bulk));
 $node->safe_psql('postgres', 'VACUUM (FREEZE) spine.events; CHECKPOINT');
 is(scalar @{ faults_of($node) }, 0, 'no fault before');
-my $toast_name = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events'::regclass");
+my $toast_name = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events_default'::regclass");
 my $toast_path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$toast_name')");
 $node->stop;
 my $with_toast = slurp_file($path);

@@ -39,13 +39,13 @@ foreach my $i (0 .. $#methods)
 	});
 }
 $node->safe_psql('postgres', 'VACUUM (FREEZE) spine.events; CHECKPOINT');
-my ($toast, $index) = split /\|/, $node->safe_psql('postgres', "SELECT pg_relation_filepath(reltoastrelid), pg_relation_filepath(indexrelid) FROM pg_class c, pg_index WHERE c.oid = 'spine.events'::regclass AND indrelid = reltoastrelid");
+my ($toast, $index) = split /\|/, $node->safe_psql('postgres', "SELECT pg_relation_filepath(reltoastrelid), pg_relation_filepath(indexrelid) FROM pg_class c, pg_index WHERE c.oid = 'spine.events_default'::regclass AND indrelid = reltoastrelid");
 my %original = map { split /\|/ } split /\n/, $node->safe_psql('postgres', 'SELECT organization_id, md5(payload::text) FROM spine.events WHERE sequence = 2');
 is(scalar keys %original, $values, 'so many values');
 is(scalar @{ faults_of($node) }, 0, 'no fault before');
 read_everything($node, qw(emit_event from_now read_subscriptions read_chain_heads chain_status verify_chain find_chain_faults record_verification required));
 # Values are numbered as they are stored: which organization has which.
-my $ids = $node->safe_psql('postgres', 'SELECT chunk_id FROM ' . $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events'::regclass") . ' GROUP BY 1 ORDER BY 1');
+my $ids = $node->safe_psql('postgres', 'SELECT chunk_id FROM ' . $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events_default'::regclass") . ' GROUP BY 1 ORDER BY 1');
 my @ids = split /\n/, $ids;
 is(scalar @ids, $values, 'each out of line');
 my %owner = map { $ids[$_] => org($_ + 1) } 0 .. $#ids;

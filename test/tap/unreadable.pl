@@ -30,11 +30,11 @@ is(scalar @{ faults_of($node) }, 0, 'no fault before');
 $node->safe_psql('postgres', 'CHECKPOINT');
 my %block = map { /^(.*)\|\((\d+),/ ? ($1 => $2) : () } split /\n/, $node->safe_psql('postgres', q(SELECT organization_id || ' ' || sequence || '|' || ctid FROM spine.events));
 my %path = map { split /\|/ } split /\n/, $node->safe_psql('postgres', q{
-  SELECT 'table', pg_relation_filepath('spine.events')
-  UNION ALL SELECT 'toast', pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 'spine.events'::regclass
-  UNION ALL SELECT 'index', pg_relation_filepath('spine.events_pkey')
-  UNION ALL SELECT 'toast index', pg_relation_filepath(indexrelid) FROM pg_index, pg_class c WHERE c.oid = 'spine.events'::regclass AND indrelid = c.reltoastrelid});
-my $toast = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events'::regclass");
+  SELECT 'table', pg_relation_filepath('spine.events_default')
+  UNION ALL SELECT 'toast', pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 'spine.events_default'::regclass
+  UNION ALL SELECT 'index', pg_relation_filepath('spine.events_default_pkey')
+  UNION ALL SELECT 'toast index', pg_relation_filepath(indexrelid) FROM pg_index, pg_class c WHERE c.oid = 'spine.events_default'::regclass AND indrelid = c.reltoastrelid});
+my $toast = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events_default'::regclass");
 my %chunk_block = map { split /\|/ } split /\n/, $node->safe_psql('postgres', "SELECT (row_number() OVER (ORDER BY chunk_id))::int + 30, min(split_part(ltrim(ctid::text, '('), ',', 1)::int) FROM $toast GROUP BY chunk_id");
 $node->stop;
 my %clean = map { $_ => slurp_file($node->data_dir . "/$path{$_}") } keys %path;
@@ -96,7 +96,7 @@ my @blocks = sort { $a <=> $b } keys %{ { map { $_ => 1 } $middle, $end, $whole 
 is(scalar @blocks, 3, 'three blocks');
 start_with(table => \@blocks);
 is_refused($node, 'postgres', 'SELECT count(payload) FROM spine.events', 'XX001', 'the server refuses to read the table');
-my @details = map { qr/^-\|-\|block $_ of table spine\.events cannot be read: invalid page in block $_ of relation / } sort @blocks;
+my @details = map { qr/^-\|-\|block $_ of table spine\.events_default cannot be read: invalid page in block $_ of relation / } sort @blocks;
 my @gaps = lost_in(@blocks);
 cmp_ok(scalar @gaps, '>=', 3, 'what lay there is of ' . @gaps . ' stretches');
 ok((grep { /^@{[ org(3) ]} \d+ to 40$/ } @gaps), 'one is a chain\'s end');
@@ -150,7 +150,7 @@ start_with(toast => [$chunk]);
 my $faults = faults_of($node, settings => $alone);
 my %by = map { $_->[0] => $_ } @$faults;
 ok(exists $by{ org(35) }, 'an event whose payload cannot be read');
-is(join(' ', grep { $_->[1] ne '2' || $_->[3] ne 'unreadable' || $_->[6] !~ /^the row at \(\d+,\d+\) of table spine\.events cannot be read: invalid page in block $chunk of relation .* \(what lies out of line is in table pg_toast\.pg_toast_\d+\)$/ } @$faults), '',
+is(join(' ', grep { $_->[1] ne '2' || $_->[3] ne 'unreadable' || $_->[6] !~ /^the row at \(\d+,\d+\) of table spine\.events_default cannot be read: invalid page in block $chunk of relation .* \(what lies out of line is in table pg_toast\.pg_toast_\d+\)$/ } @$faults), '',
 	scalar(@$faults) . ' events are named, by row, table and block') or diag(map { "@$_\n" } @$faults);
 is(join(' ', grep { !$by{$_} } @hit), '', 'each that lies there');
 is_deeply(faults_of($node, settings => $together), $faults, 'with several processes the same');
@@ -177,7 +177,7 @@ is_refused($node, 'postgres', "SELECT spine.emit_event('a.b.c', entity_id => '@{
 $node->stop;
 start_with(index => [ 1 .. $index_pages - 1 ], table => [$middle]);
 my @inner = grep { / to (\d+)$/ && $1 < 40 } lost_in($middle);
-finds('a block and the index', [ qr/^-\|-\|an index of table spine\.events cannot be read, so that chains may have lost their last events unseen: /, qr/^-\|-\|block $middle of table/ ], \@inner);
+finds('a block and the index', [ qr/^-\|-\|an index of table spine\.events_default cannot be read, so that chains may have lost their last events unseen: /, qr/^-\|-\|block $middle of table/ ], \@inner);
 alive($node, $pid, 'the server runs');
 $node->stop;
 

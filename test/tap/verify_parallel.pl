@@ -308,7 +308,7 @@ UPDATE spine.events SET payload = '{"salary": 1}' WHERE sequence = 140;
 DELETE FROM spine.events WHERE sequence IN (2, 100);
 CHECKPOINT;
 SQL
-my $toast = $node->safe_psql('postgres', "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 'spine.events'::regclass");
+my $toast = $node->safe_psql('postgres', "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 'spine.events_default'::regclass");
 $node->stop;
 open(my $file, '+<', $node->data_dir . "/$toast") or die $!;
 binmode $file;
