@@ -56,7 +56,7 @@ namespace spine {
   "       AND NOT EXISTS (SELECT FROM pg_trigger w WHERE w.oid = t.tgparentid AND w.tgrelid = r.oid))," \
   /* Each index of the table has its part here, and nothing else is unique. */ \
   "   (SELECT 'index of ' || string_agg(w.indexrelid::regclass::text, ', ') || ' missing or invalid' FROM pg_index w" \
-  "     WHERE w.indrelid = r.oid AND $8 = 0 AND NOT EXISTS (SELECT FROM pg_inherits h JOIN pg_index i ON i.indexrelid = h.inhrelid" \
+  "     WHERE w.indrelid = r.oid AND w.indisvalid AND $8 = 0 AND NOT EXISTS (SELECT FROM pg_inherits h JOIN pg_index i ON i.indexrelid = h.inhrelid" \
   "       WHERE h.inhparent = w.indexrelid AND i.indrelid = c.oid AND i.indisvalid AND i.indisready AND i.indislive" \
   "         AND i.indisunique = w.indisunique))," \
   "   (SELECT 'index ' || string_agg(i.indexrelid::regclass::text, ', ') FROM pg_index i" \
