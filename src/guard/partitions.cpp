@@ -78,19 +78,17 @@ bool is_same_index(Oid table, const IndexStmt *statement) {
     return false;
   Oid index = get_relname_relid(statement->idxname, get_rel_namespace(table));
   if (!OidIsValid(index) || table_below(RelationRelationId, index) != table) return false;
-  HeapTuple relation = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
   HeapTuple row = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-  if (!HeapTupleIsValid(relation) || !HeapTupleIsValid(row)) return false;
+  if (!HeapTupleIsValid(row)) return false;
   const FormData_pg_index *there = reinterpret_cast<Form_pg_index>(GETSTRUCT(row));
   bool is_same = there->indisvalid && there->indisunique == statement->unique && heap_attisnull(row, Anum_pg_index_indpred, nullptr) &&
                  there->indnatts == list_length(statement->indexParams) &&
-                 reinterpret_cast<Form_pg_class>(GETSTRUCT(relation))->relam == get_index_am_oid(statement->accessMethod, true);
+                 catalog_oid(RelationRelationId, index, Anum_pg_class_relam) == get_index_am_oid(statement->accessMethod, true);
   for (int i = 0; is_same && i < there->indnatts; i++) {
     const IndexElem *column = static_cast<IndexElem *>(list_nth(statement->indexParams, i));
     is_same = is_column(table, there->indkey.values[i], column->name) && column->collation == NIL && column->opclass == NIL &&
               column->ordering == SORTBY_DEFAULT && column->nulls_ordering == SORTBY_NULLS_DEFAULT;
   }
-  ReleaseSysCache(relation);
   ReleaseSysCache(row);
   return is_same;
 }
