@@ -147,16 +147,16 @@ REINDEX TABLE spine.events;
 REINDEX TABLE CONCURRENTLY spine.events;
 CREATE INDEX by_actor ON spine.events (actor_id);
 DROP INDEX spine.by_actor;
-CREATE INDEX CONCURRENTLY by_name ON spine.events ((payload ->> 'name'));
+CREATE INDEX CONCURRENTLY by_name ON spine.events_default ((payload ->> 'name'));
 DROP INDEX CONCURRENTLY spine.by_name;
 CREATE STATISTICS guard.related ON domain, action FROM spine.events;
 DROP STATISTICS guard.related;
 CLUSTER spine.events USING events_pkey;
 COMMENT ON TABLE spine.events IS 'Every event';
 COMMENT ON TABLE spine.events IS 'Every event, immutable: written by spine.emit_event (or INSERT), checked by spine.verify_chain';
-ALTER TABLE spine.events SET (autovacuum_vacuum_scale_factor = 0.1), ALTER actor_id SET STATISTICS 1000, ALTER payload SET STORAGE EXTENDED,
+ALTER TABLE spine.events_default SET (autovacuum_vacuum_scale_factor = 0.1), ALTER actor_id SET STATISTICS 1000, ALTER payload SET STORAGE EXTENDED,
   SET WITHOUT CLUSTER;
-ALTER TABLE spine.events RESET (autovacuum_vacuum_scale_factor), ALTER actor_id SET STATISTICS -1, REPLICA IDENTITY DEFAULT;
+ALTER TABLE spine.events_default RESET (autovacuum_vacuum_scale_factor), ALTER actor_id SET STATISTICS -1, REPLICA IDENTITY DEFAULT;
 CREATE TABLE guard.note (organization_id uuid, sequence bigint, "timestamp" timestamptz, FOREIGN KEY (organization_id, sequence, "timestamp") REFERENCES spine.events);
 INSERT INTO guard.note SELECT organization_id, sequence, "timestamp" FROM spine.events WHERE id = :'id';
 DROP TABLE guard.note;

@@ -100,7 +100,7 @@ CREATE ROLE spine_writer;
 GRANT pg_write_all_data, pg_read_all_data TO spine_writer;
 CREATE FUNCTION written_by(writer regrole) RETURNS TABLE (table_name regclass, command text, answer text) LANGUAGE plpgsql AS $$
 BEGIN
-  FOR table_name IN SELECT oid FROM pg_class WHERE relnamespace = 'spine'::regnamespace AND relkind = 'r' AND relname <> 'events' ORDER BY relname COLLATE "C" LOOP
+  FOR table_name IN SELECT oid FROM pg_class WHERE relnamespace = 'spine'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C" LOOP
     FOREACH command IN ARRAY ARRAY['INSERT INTO %s SELECT FROM generate_series(1, 0)', 'INSERT INTO %s DEFAULT VALUES', 'DELETE FROM %s', 'DELETE FROM %s WHERE false', 'TRUNCATE %s'] LOOP
       BEGIN
         EXECUTE format('SET LOCAL ROLE %s', writer);
@@ -116,7 +116,9 @@ BEGIN
 END
 $$;
 SELECT table_name, string_agg(DISTINCT answer, ', ') AS answers FROM written_by('spine_writer')
- WHERE command !~ '^TRUNCATE' GROUP BY 1 ORDER BY table_name::text COLLATE "C";
+ WHERE command !~ '^TRUNCATE' AND table_name <> 'spine.events_default'::regclass GROUP BY 1 ORDER BY table_name::text COLLATE "C";
+-- A partition by its own name is as the table is: what is inserted is chained, in the organizations that the role was given.
+SELECT command, answer FROM written_by('spine_writer') WHERE table_name = 'spine.events_default'::regclass;
 GRANT TRUNCATE ON spine.verifications TO spine_writer;
 SET ROLE spine_writer;
 TRUNCATE spine.verifications;
@@ -215,7 +217,11 @@ SET ROLE "spine Reader";
 EXPLAIN SELECT * FROM spine.events WHERE organization_id = '00000000-0000-4000-8000-0000000ea003';
 EXPLAIN (ANALYZE) SELECT * FROM spine.events WHERE organization_id = '00000000-0000-4000-8000-0000000ea003';
 SET ROLE spine_auditor;
-EXPLAIN (COSTS OFF) SELECT spine.may_read(organization_id) FROM spine.events WHERE sequence = 0 AND organization_id = '00000000-0000-4000-8000-0000000ea003';
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (COSTS OFF) SELECT spine.may_read(organization_id) FROM spine.events WHERE sequence = 1 AND organization_id = '00000000-0000-4000-8000-0000000ea003';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 RESET ROLE;
 
 -- A restrictive policy is the server's to apply: verification would look past it.

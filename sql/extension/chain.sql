@@ -12,7 +12,8 @@ COMMENT ON FUNCTION spine.chain_event() IS
 CREATE FUNCTION spine.refuse_change() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'spine_refuse_change';
 COMMENT ON FUNCTION spine.refuse_change() IS
-  'Trigger function, BEFORE UPDATE, DELETE or TRUNCATE, for rows and statements: raises SP013, always';
+  'Trigger function, BEFORE UPDATE, DELETE or TRUNCATE, for rows and statements: raises SP013, always but for the TRUNCATE '
+  'of a partition that is empty';
 
 -- The name sorts after those that people give, so that what their triggers change is hashed.
 CREATE TRIGGER zz_chain_event BEFORE INSERT ON spine.events

@@ -6,6 +6,7 @@
 //   $4 how the library is preloaded: text
 //   $5 the indexes that the spine makes and that are not unique: text[]
 //   $6 relations that may be granted, $7 what may be granted on each: text[]
+//   $8 0, for partitions.h
 #pragma once
 
 namespace spine {

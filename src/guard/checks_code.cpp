@@ -40,6 +40,7 @@ SELECT 'the schema', 'nothing in it but the spine''s', coalesce(string_agg(s.wha
        count(*) = 0, 'It could be taken for the spine''s own, now or after an update: move it to another schema.'
   FROM (SELECT 'pg_class'::regclass AS classid, oid, oid::regclass::text AS what FROM pg_class
          WHERE relnamespace = $1 AND relkind NOT IN ('i', 'I')
+           AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = oid AND inhparent = $3)
         UNION ALL SELECT 'pg_type'::regclass, oid, oid::regtype::text FROM pg_type
          WHERE typnamespace = $1 AND typrelid = 0 AND typelem = 0
         UNION ALL SELECT 'pg_operator'::regclass, oid, oid::regoperator::text FROM pg_operator WHERE oprnamespace = $1) s

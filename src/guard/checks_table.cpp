@@ -1,5 +1,7 @@
 #include "guard/checks.h"
 
+#include "guard/partitions.h"
+
 #include <iterator>
 
 namespace spine {
@@ -59,15 +61,19 @@ SELECT 'chaining comes last', 'no BEFORE INSERT row trigger sorts after zz_chain
 )sql",
 
     R"sql(
-SELECT 'table', 'a logged heap table with triggers and five checks',
-       concat_ws(', ', CASE relpersistence WHEN 'p' THEN 'logged' WHEN 'u' THEN 'unlogged' ELSE 'temporary' END,
-                 CASE WHEN relkind = 'r' THEN 'table' ELSE 'relkind ' || coalesce(relkind::text, 'missing') END,
-                 coalesce(amname, 'no access method'), CASE WHEN relispartition THEN 'a partition' END,
-                 CASE WHEN relhastriggers THEN 'with' ELSE 'without' END || ' triggers', relchecks || ' checks'),
-       coalesce(relkind = 'r' AND relpersistence = 'p' AND amname = 'heap' AND NOT relispartition AND relhastriggers
-                AND relchecks >= 5, false),
-       'Somebody altered the catalogs or the table: verify the chains, compare with a backup.'
-  FROM (SELECT) one LEFT JOIN pg_class c ON c.oid = $3 LEFT JOIN pg_am m ON m.oid = c.relam
+SELECT 'table', e.wanted,
+       CASE WHEN t.ok THEN e.wanted ELSE
+         concat_ws(', ', CASE relpersistence WHEN 'p' THEN 'logged' WHEN 'u' THEN 'unlogged' ELSE 'temporary' END,
+                   CASE WHEN relkind = 'p' THEN 'partitioned' ELSE 'relkind ' || coalesce(relkind::text, 'missing') END,
+                   pg_get_partkeydef(c.oid), CASE WHEN d.inhrelid IS NULL THEN 'no default partition' END,
+                   CASE WHEN relispartition THEN 'a partition' END,
+                   CASE WHEN relhastriggers THEN 'with' ELSE 'without' END || ' triggers', relchecks || ' checks') END,
+       t.ok, 'Somebody altered the catalogs or the table: verify the chains, compare with a backup.'
+  FROM (VALUES ('logged, partitioned by range of timestamp, with a default partition, triggers and eight checks')) e (wanted)
+  LEFT JOIN pg_class c ON c.oid = $3 LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+  LEFT JOIN pg_inherits d ON d.inhparent = c.oid AND d.inhrelid = p.partdefid
+ CROSS JOIN LATERAL (SELECT coalesce(relkind = 'p' AND relpersistence = 'p' AND NOT relispartition AND relhastriggers
+           AND relchecks >= 8 AND pg_get_partkeydef(c.oid) = 'RANGE ("timestamp")' AND d.inhrelid IS NOT NULL, false) AS ok) t
 )sql",
 
     R"sql(
@@ -156,13 +162,13 @@ SELECT 'rules', 'none', coalesce(string_agg(rulename, ', ' ORDER BY rulename), '
   FROM pg_rewrite WHERE ev_class = $3
 )sql",
 
-    R"sql(
-SELECT 'children and parents', 'none',
-       coalesce(string_agg(CASE inhparent WHEN $3 THEN inhrelid ELSE inhparent END::regclass::text, ', '), 'none'),
-       count(*) = 0,
-       'ALTER TABLE … NO INHERIT spine.events: a child''s rows are read as events that nobody chained.'
-  FROM pg_inherits WHERE $3 IN (inhparent, inhrelid)
-)sql",
+    "SELECT 'children and parents', e.wanted, coalesce(string_agg(f.found, '; ' ORDER BY f.found), e.wanted), count(f.found) = 0,"
+    "       'Verify the chains; give the partition what it lacks as spine.events_default has it, or take away what is not its own, under '"
+    "         || 'people_os_spine.unguard. What is no partition is read as events that nobody chained: ALTER TABLE … NO INHERIT.'"
+    "  FROM (VALUES ('partitions, guarded as the table is, and no parents')) e (wanted)"
+    "  LEFT JOIN (SELECT partition || ': ' || faults FROM (" PARTITION_FAULTS ") p"
+    "             UNION ALL SELECT inhparent::regclass || ': a parent' FROM pg_inherits WHERE inhrelid = $3) f (found) ON true"
+    " GROUP BY e.wanted",
 
     R"sql(
 SELECT 'row security', 'enabled, not forced',

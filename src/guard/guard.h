@@ -28,7 +28,10 @@ struct GuardedStatement {
   int length;
   bool is_recorded;  // as let through
   bool is_harmless;  // whatever it does to whichever object
-  Oid cleared;       // the table that it alters in a way that was judged harmless
+  Oid cleared;       // the table that it alters in a way that was judged harmless, with its partitions
+  bool makes_partition;  // creates a table that may become one
+  Oid unattached;        // such a table, which it alters
+  Oid attached;          // such a table, which it attaches: judged fit
 };
 
 // Around each utility statement: returns the one that it runs in, which is to be given back, also after an error.

@@ -1,8 +1,11 @@
 #include "guard/guarded.h"
 
+#include "store/event_table.h"
+
 extern "C" {
 #include <access/genam.h>
 #include <access/htup_details.h>
+#include <access/relation.h>
 #include <access/table.h>
 #include <access/xact.h>
 #include <catalog/dependency.h>
@@ -15,6 +18,7 @@ extern "C" {
 #include <catalog/pg_default_acl.h>
 #include <catalog/pg_extension.h>
 #include <catalog/pg_index.h>
+#include <catalog/pg_inherits.h>
 #include <catalog/pg_namespace.h>
 #include <catalog/pg_policy.h>
 #include <catalog/pg_rewrite.h>
@@ -24,6 +28,7 @@ extern "C" {
 #include <commands/dbcommands.h>
 #include <commands/extension.h>
 #include <miscadmin.h>
+#include <storage/bufmgr.h>
 #include <utils/fmgroids.h>
 #include <utils/lsyscache.h>
 #include <utils/rel.h>
@@ -63,9 +68,54 @@ bool Guarded::has(Oid classid, Oid object) const {
   return column != InvalidAttrNumber && catalog_oid(classid, object, column) == schema;
 }
 
+bool Guarded::holds_events(Oid relid) const {
+  if (relid == events) return OidIsValid(events);
+  if (get_rel_relispartition(relid)) return partition_root(relid) == events;
+  const char *name = get_rel_namespace(relid) == schema ? get_rel_name(relid) : nullptr;
+  return name != nullptr && is_partition_name(name) && get_rel_relkind(relid) == RELKIND_RELATION;
+}
+
+bool Guarded::is_unattached(Oid relid) const {
+  if (!OidIsValid(relid) || get_rel_namespace(relid) != schema || get_rel_relispartition(relid)) return false;
+  if (!holds_events(relid) || owns(RelationRelationId, relid)) return false;
+  return is_empty_table(relid);
+}
+
+bool is_empty_table(Oid relid) {
+  Relation table = try_relation_open(relid, AccessShareLock);
+  if (table == nullptr) return false;
+  bool is_empty = table->rd_rel->relkind == RELKIND_RELATION && RelationGetNumberOfBlocks(table) == 0;
+  relation_close(table, NoLock);
+  return is_empty;
+}
+
+Oid parent_of(Oid relid) {
+  Relation inherits = table_open(InheritsRelationId, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+  SysScanDesc scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, SnapshotSelf, 1, &key);
+  HeapTuple row = systable_getnext(scan);
+  Oid parent = HeapTupleIsValid(row) ? reinterpret_cast<Form_pg_inherits>(GETSTRUCT(row))->inhparent : InvalidOid;
+  systable_endscan(scan);
+  table_close(inherits, AccessShareLock);
+  return parent;
+}
+
+bool is_partition_name(const char *name) {
+  constexpr size_t prefix = sizeof("events_") - 1, day = 8, minute = 5;
+  if (strncmp(name, "events_", prefix) != 0) return false;
+  name += prefix;
+  if (strspn(name, "0123456789") != day) return false;
+  name += day;
+  return *name == '\0' || (*name == '_' && strspn(name + 1, "0123456789") == minute - 1 && name[minute] == '\0');
+}
+
 bool Guarded::is_added_index(Oid relid) const {
   if (!has_table(table_below(RelationRelationId, relid))) return false;
   if (catalog_oid(IndexRelationId, relid, Anum_pg_index_indisunique) != 0) return false;
+  // A partition's is what the table's own is.
+  Oid parent = parent_of(relid);
+  if (OidIsValid(parent)) return is_added_index(parent);
   const char *name = get_rel_name(relid);
   for (const char *made : plain_indexes_made)
     if (name != nullptr && strcmp(name, made) == 0) return false;

@@ -27,9 +27,24 @@ struct Guarded {
   bool has(Oid classid, Oid object) const;
   bool has_table(Oid relid) const;
 
+  // spine.events, its partitions, also one that is being detached, and what was or may become one: it bears such a name.
+  bool holds_events(Oid relid) const;
+
+  // A table that bears a partition's name, belongs to nothing and is empty: until it is attached, nothing depends on it.
+  bool is_unattached(Oid relid) const;
+
   // Whether an index of such a relation is one that an administrator added: no reader and no constraint needs it.
   bool is_added_index(Oid relid) const;
 };
+
+// How partitions are named that pg_dump brings back: events_YYYYMMDD or events_YYYYMMDD_HH24MI, by their lower bounds.
+bool is_partition_name(const char *name);
+
+// What a table or index is a child or a part of, as it is at this moment; InvalidOid for nothing.
+Oid parent_of(Oid relid);
+
+// Whether there is no row in a table, seen or unseen. It must be locked for that to last.
+bool is_empty_table(Oid relid);
 
 // The relation that a trigger, constraint, policy, rule, default or index hangs on; InvalidOid for all else.
 Oid table_below(Oid classid, Oid object);

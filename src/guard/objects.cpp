@@ -10,6 +10,7 @@
 extern "C" {
 #include <access/genam.h>
 #include <access/htup_details.h>
+#include <access/relation.h>
 #include <access/table.h>
 #include <catalog/catalog.h>
 #include <catalog/dependency.h>
@@ -21,9 +22,11 @@ extern "C" {
 #include <catalog/pg_proc.h>
 #include <catalog/pg_trigger.h>
 #include <miscadmin.h>
+#include <storage/lmgr.h>
 #include <utils/acl.h>
 #include <utils/fmgroids.h>
 #include <utils/lsyscache.h>
+#include <utils/rel.h>
 #include <utils/snapmgr.h>
 }
 
@@ -44,15 +47,63 @@ bool uses_nobodys(const Guarded &guarded, Oid index) {
   HeapTuple row;
   while (HeapTupleIsValid(row = systable_getnext(scan))) {
     Form_pg_depend entry = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row));
-    uses &= entry->refobjid == table || guarded.owns(entry->refclassid, entry->refobjid);
+    // The index of the table itself that a partition's is part of was judged when it was made.
+    bool is_index = entry->refclassid == RelationRelationId && guarded.is_added_index(entry->refobjid);
+    uses &= entry->refobjid == table || is_index || guarded.owns(entry->refclassid, entry->refobjid);
   }
   systable_endscan(scan);
   table_close(depend, AccessShareLock);
   return uses;
 }
 
+// The columns of a table that is being made are those of spine.events.
+bool has_columns_of_events(const Guarded &guarded, Oid object) {
+  Relation events = relation_open(guarded.events, AccessShareLock);
+  TupleDesc shape = RelationGetDescr(events);
+  Relation attributes = table_open(AttributeRelationId, AccessShareLock);
+  ScanKeyData key[2];
+  ScanKeyInit(&key[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
+  ScanKeyInit(&key[1], Anum_pg_attribute_attnum, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(0));
+  SysScanDesc scan = systable_beginscan(attributes, AttributeRelidNumIndexId, true, SnapshotSelf, 2, key);
+  int same = 0, count = 0;
+  HeapTuple row;
+  while (HeapTupleIsValid(row = systable_getnext(scan))) {
+    Form_pg_attribute column = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(row));
+    if (count < shape->natts) {
+      const FormData_pg_attribute *wanted = TupleDescAttr(shape, count);
+      same += column->attnum == count + 1 && strcmp(NameStr(column->attname), NameStr(wanted->attname)) == 0 &&
+              column->atttypid == wanted->atttypid && column->atttypmod == wanted->atttypmod &&
+              column->attcollation == wanted->attcollation && column->attgenerated == '\0' && column->attidentity == '\0';
+    }
+    count++;
+  }
+  systable_endscan(scan);
+  table_close(attributes, AccessShareLock);
+  bool is_equal = count == shape->natts && same == count;
+  relation_close(events, AccessShareLock);
+  return is_equal;
+}
+
+// By a statement that makes or alters a table before it is a partition, or attaches it.
+bool is_of_partition(const Guarded &guarded, Oid classid, Oid object) {
+  const GuardedStatement &statement = current_statement;
+  if (statement.makes_partition)
+    return classid != RelationRelationId || has_columns_of_events(guarded, object);
+  Oid table = table_below(classid, object);
+  if (OidIsValid(statement.unattached)) return object == statement.unattached || table == statement.unattached;
+  // A copy of a trigger of the table's own.
+  return OidIsValid(statement.attached) && table == statement.attached && classid == TriggerRelationId &&
+         OidIsValid(catalog_oid(classid, object, Anum_pg_trigger_tgparentid));
+}
+
+// With what it passes on to its partitions.
+bool is_cleared(const Guarded &guarded, Oid table) {
+  Oid cleared = current_statement.cleared;
+  return OidIsValid(cleared) && (table == cleared || (cleared == guarded.events && guarded.holds_events(table)));
+}
+
 void judge_created(const Guarded &guarded, Oid classid, Oid object) {
-  if (!guarded.has(classid, object)) return;
+  if (!guarded.has(classid, object) || is_of_partition(guarded, classid, object)) return;
   if (classid == RelationRelationId) {
     if (object == current_statement.cleared) return;  // a column
     if (guarded.is_added_index(object) && uses_nobodys(guarded, object)) return;
@@ -63,12 +114,21 @@ void judge_created(const Guarded &guarded, Oid classid, Oid object) {
 // parent: of what inherits.
 void judge_altered(const Guarded &guarded, Oid classid, Oid object, Oid parent) {
   if (classid == InheritsRelationId) {
+    if (object == current_statement.attached && parent == guarded.events) return;
+    if (guarded.is_added_index(object) && guarded.is_added_index(parent)) return;
     if (guarded.has_table(object) || guarded.has_table(parent)) refuse_object(RelationRelationId, object);
     return;
   }
-  Oid cleared = current_statement.cleared;
-  if (OidIsValid(cleared) && (object == cleared || table_below(classid, object) == cleared)) return;
+  if (is_cleared(guarded, object) || is_cleared(guarded, table_below(classid, object))) return;
+  if (is_of_partition(guarded, classid, object)) return;
   if (guarded.has(classid, object)) refuse_object(classid, object);
+}
+
+// pg_restore with jobs truncates what it has made, before it fills it. The server takes the same lock, but only afterwards.
+bool is_empty_partition(Oid table) {
+  if (!get_rel_relispartition(table) || !is_empty_table(table)) return false;
+  LockRelationOid(table, AccessExclusiveLock);
+  return is_empty_table(table);
 }
 
 bool may_go(const Guarded &guarded, Oid classid, Oid object) {
@@ -94,7 +154,7 @@ void judge_object(ObjectAccessType access, Oid classid, Oid object, void *argume
   if (access == OAT_TRUNCATE) {
     // Whoever has no right to it hears that, a moment later.
     if (pg_class_aclcheck(object, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK || !guarded.find()) return;
-    if (object == guarded.events && guarded.owns(classid, object)) refuse_change("TRUNCATE", get_rel_name(object));
+    if (guarded.owns(classid, guarded.events) && guarded.holds_events(object) && !is_empty_partition(object)) refuse_change("TRUNCATE", get_rel_name(object));
     if (IsCatalogRelationOid(object)) refuse_object(classid, object);
     return;
   }

@@ -3,6 +3,7 @@
 #include "guard/guard.h"
 #include "access/access.h"
 #include "guard/guarded.h"
+#include "guard/partitions.h"
 #include "guard/refusal.h"
 
 #include "server/compat.h"
@@ -114,14 +115,6 @@ void judge_new_relation(const Guarded &guarded, const RangeVar *name) {
 
 // Tables ----------------------------------------------------------------------------------------------------------
 
-// Who inherits from events shows rows as events that were never chained; through a parent, events could be updated.
-void judge_new_table(const Guarded &guarded, const CreateStmt *statement) {
-  judge_new_relation(guarded, statement->relation);
-  ListCell *parent;
-  foreach (parent, statement->inhRelations)
-    if (IsA(lfirst(parent), RangeVar)) judge_relation(guarded, castNode(RangeVar, lfirst(parent)));
-}
-
 // How rows are laid out and cleaned up.
 bool is_storage_option(const char *name) {
   static const char *const prefixes[] = {"autovacuum_", "vacuum_", "log_autovacuum_"};
@@ -137,9 +130,30 @@ bool is_storage_option(const char *name) {
 
 bool are_storage_options(Node *definition) {
   ListCell *option;
-  foreach (option, castNode(List, definition))
+  foreach (option, reinterpret_cast<List *>(definition))
     if (!is_storage_option(castNode(DefElem, lfirst(option))->defname)) return false;
   return true;
+}
+
+// A plain table under a partition's name, as pg_dump makes it before it attaches it (objects.cpp compares the columns).
+bool may_become_partition(const Guarded &guarded, const CreateStmt *statement) {
+  const RangeVar *name = statement->relation;
+  return IsA(statement, CreateStmt) && name->schemaname != nullptr && is_partition_name(name->relname) && !is_elsewhere(name) &&
+         get_namespace_oid(name->schemaname, true) == guarded.schema && name->relpersistence == RELPERSISTENCE_PERMANENT &&
+         statement->inhRelations == NIL && statement->partspec == nullptr && statement->partbound == nullptr &&
+         statement->ofTypename == nullptr && are_storage_options(reinterpret_cast<Node *>(statement->options));
+}
+
+// Who inherits from events shows rows as events that were never chained; through a parent, events could be updated.
+void judge_new_table(const Guarded &guarded, const CreateStmt *statement) {
+  if (may_become_partition(guarded, statement)) {
+    current_statement.makes_partition = true;
+    return;
+  }
+  judge_new_relation(guarded, statement->relation);
+  ListCell *parent;
+  foreach (parent, statement->inhRelations)
+    if (IsA(lfirst(parent), RangeVar)) judge_relation(guarded, castNode(RangeVar, lfirst(parent)));
 }
 
 // What of ALTER TABLE lets each row read and be checked as before, by whom and when it was.
@@ -177,17 +191,42 @@ bool detaches_concurrently(const AlterTableStmt *statement) {
   return false;
 }
 
+// What brings a partition back, or makes one: it is attached with all its guards, and those are not loosened by what a dump
+// says of them again.
+bool restores(const Guarded &guarded, Oid relid, AlterTableStmt *statement, const AlterTableCmd *command) {
+  if (command->subtype == AT_AttachPartition) {
+    Oid part = relation_named(castNode(PartitionCmd, command->def)->name);
+    if (get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX)
+      return OidIsValid(part) && (parent_of(part) == relid || (guarded.is_added_index(relid) && guarded.is_added_index(part)));
+    if (relid != guarded.events || !prepare_partition(guarded, part)) return false;
+    current_statement.attached = part;
+    return true;
+  }
+  if (relid == guarded.events || !guarded.holds_events(relid)) return false;
+  switch (command->subtype) {
+    case AT_EnableRowSecurity:
+      return true;
+    case AT_EnableAlwaysTrig:
+      return strcmp(command->name, "refuse_change") == 0 || strcmp(command->name, "refuse_row_change") == 0 ||
+             strcmp(command->name, "zz_chain_event") == 0;
+    default:
+      return repeats(guarded, reinterpret_cast<Node *>(statement)) != nullptr;
+  }
+}
+
 void judge_alter_table(const Guarded &guarded, AlterTableStmt *statement) {
   // As the server itself looks it up, with the lock that it takes, so that the name cannot be another's by then. Only
   // where it has something to say first, it is left to say it.
   Oid relid = detaches_concurrently(statement)
                   ? relation_named(statement->relation)
                   : AlterTableLookupRelation(statement, AlterTableGetLockLevel(statement->cmds));
-  bool is_ours = guarded.has_table(relid);
+  if (guarded.is_unattached(relid)) current_statement.unattached = relid;
+  bool is_ours = guarded.has_table(relid) && !OidIsValid(current_statement.unattached);
   bool is_view = is_ours && get_rel_relkind(relid) == RELKIND_VIEW;
   ListCell *cell;
   foreach (cell, statement->cmds) {
     AlterTableCmd *command = castNode(AlterTableCmd, lfirst(cell));
+    if (is_ours && restores(guarded, relid, statement, command)) continue;
     if (is_ours && !is_harmless(command, is_view)) refuse_object(RelationRelationId, relid);
     if (command->subtype == AT_AddInherit) judge_relation(guarded, castNode(RangeVar, command->def));
     if (command->subtype == AT_AttachPartition) judge_relation(guarded, castNode(PartitionCmd, command->def)->name);
@@ -197,7 +236,20 @@ void judge_alter_table(const Guarded &guarded, AlterTableStmt *statement) {
 
 // One that is plain: unique, it would refuse events; with somebody's function in it, it would show them (objects.cpp).
 void judge_index(const Guarded &guarded, const IndexStmt *statement) {
+  Oid relid = relation_named(statement->relation);
+  if (guarded.is_unattached(relid)) {
+    current_statement.unattached = relid;
+    return;
+  }
   if (statement->unique || statement->isconstraint || statement->excludeOpNames != NIL)
+    judge_relation(guarded, statement->relation);
+}
+
+void judge_trigger(const Guarded &guarded, CreateTrigStmt *statement) {
+  Oid relid = relation_named(statement->relation);
+  if (guarded.is_unattached(relid))
+    current_statement.unattached = relid;
+  else if (repeats(guarded, reinterpret_cast<Node *>(statement)) == nullptr)
     judge_relation(guarded, statement->relation);
 }
 
@@ -402,7 +454,7 @@ bool judge_creation(const Guarded &guarded, Node *tree) {
       judge_type(guarded, node_of<CreateTransformStmt>(tree)->type_name);
       return true;
     case T_CreateTrigStmt:
-      judge_relation(guarded, node_of<CreateTrigStmt>(tree)->relation);
+      judge_trigger(guarded, node_of<CreateTrigStmt>(tree));
       return true;
     case T_RuleStmt:
       judge_relation(guarded, node_of<RuleStmt>(tree)->relation);
@@ -536,6 +588,8 @@ PGDLLEXPORT Datum spine_guard_ddl(PG_FUNCTION_ARGS) {
     current_statement.tag = data->tag;
     judge_statement(data->parsetree);
   }
+  Guarded guarded;
+  if (guarded.find()) spare_repetition(guarded, data->parsetree);
   PG_RETURN_NULL();
 }
 

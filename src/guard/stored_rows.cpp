@@ -5,7 +5,6 @@
 #include "guard/refusal.h"
 
 #include "store/chain_triggers.h"
-#include "store/event_table.h"
 
 extern "C" {
 #include <catalog/catalog.h>
@@ -47,7 +46,7 @@ const char *change_of(const ModifyTable *plan) {
 bool is_events(Oid relid) {
   Guarded guarded;
   if (!guarded.find() || !guarded.owns(RelationRelationId, guarded.events)) return false;
-  return relid == guarded.events || (get_rel_relispartition(relid) && partition_root(relid) == guarded.events);
+  return guarded.holds_events(relid);
 }
 
 void judge_plan(const PlannedStmt *statement, const Plan *plan, const char *text) {

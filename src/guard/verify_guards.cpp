@@ -25,8 +25,8 @@ namespace spine {
 
 namespace {
 
-constexpr int argument_count = 7;
-Oid argument_types[argument_count] = {OIDOID, OIDOID, OIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID};
+constexpr int argument_count = 8;
+Oid argument_types[argument_count] = {OIDOID, OIDOID, OIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, OIDOID};
 
 // Of a setting that only some roles may read; whether the library is preloaded is no secret.
 bool lists_library(const char *setting) {
@@ -119,7 +119,7 @@ PGDLLEXPORT Datum spine_verify_guards(PG_FUNCTION_ARGS) {
               ObjectIdGetDatum(events), text_datum(how_preloaded()),
               text_array(plain_indexes_made, [](const char *name) { return name; }),
               text_array(expected_rights, [](const ExpectedRight &r) { return r.kind == ObjectKind::table ? r.name : ""; }),
-              text_array(expected_rights, grantable_privileges)}};
+              text_array(expected_rights, grantable_privileges), ObjectIdGetDatum(InvalidOid)}};
   run.check_all(table_checks);
   if (sees_heads(schema, events)) run.check(heads_check);
   run.check_all(code_checks);

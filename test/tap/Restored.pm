@@ -8,10 +8,25 @@ use Exporter 'import';
 use Test::More;
 use Spine;
 
-our @EXPORT = qw(store_corner_cases state_of goes_on EDGE_ORG);
+our @EXPORT = qw(make_partitions store_corner_cases state_of goes_on EDGE_ORG PAST_ORG);
 
 # The organization whose two events are at the ends of the years that can be stored: a past that only a restored row has.
 use constant EDGE_ORG => org(999);
+# The one whose last event lies in a partition of the past.
+use constant PAST_ORG => org(998);
+
+# What a restored row of the past lies in, and what is emitted now; the far future is the default partition's.
+sub make_partitions
+{
+	my ($node, $db) = @_;
+	foreach my $partition ([ '00010101', '0001-01-01', '2020-01-01' ], [ '20200101_0000', '2020-01-01', '2100-01-01' ])
+	{
+		my ($name, $from, $to) = @$partition;
+		$node->safe_psql($db, "CREATE TABLE spine.events_$name (LIKE spine.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+			ALTER TABLE spine.events ATTACH PARTITION spine.events_$name FOR VALUES FROM ('$from 00:00:00+00') TO ('$to 00:00:00+00')");
+	}
+	return;
+}
 
 # Events of all that text, binary and compression could change on the way, for each organization; then roles with rights.
 sub store_corner_cases
@@ -29,7 +44,7 @@ sub store_corner_cases
 	{
 		$node->safe_psql($db, "SELECT spine.emit_event('a.b.c', entity_id => '$o', actor_id => '$o', organization_id => '$o', payload => $_)") foreach @payloads;
 	}
-	my $edge = EDGE_ORG;
+	my ($edge, $past) = (EDGE_ORG, PAST_ORG);
 	$node->safe_psql($db, <<SQL);
 DO \$\$
 DECLARE
@@ -43,6 +58,16 @@ BEGIN
     event.sequence := i;
     event.previous_hash := event.event_hash;
     event."timestamp" := CASE i WHEN 1 THEN '0001-01-01 00:00:00+00' ELSE '9999-12-31 23:59:59.999999+00' END;
+    event.event_hash := spine.event_digest(event);
+    INSERT INTO spine.events VALUES (event.*);
+  END LOOP;
+  event.organization_id := '$past';
+  event.event_hash := decode(repeat('00', 32), 'hex');
+  FOR i IN 1 .. 2 LOOP
+    event.id := '00000000-0000-4000-8000-00000000ed1' || i;
+    event.sequence := i;
+    event.previous_hash := event.event_hash;
+    event."timestamp" := '2019-02-0' || i || ' 12:00:00+00';
     event.event_hash := spine.event_digest(event);
     INSERT INTO spine.events VALUES (event.*);
   END LOOP;
@@ -77,6 +102,15 @@ SELECT what, pg_get_userbyid(grantee), privilege_type, is_grantable
         UNION ALL SELECT oid::regtype::text, typacl FROM pg_type WHERE typnamespace = 'spine'::regnamespace) o, aclexplode(acl)
  WHERE pg_get_userbyid(grantee) IN ('emitter', 'Reader, the 2nd', 'auditor') ORDER BY what COLLATE "C", 2, 3
 SQL
+		partitions => $node->safe_psql($db, $fixed . <<'SQL'),
+SELECT c.relname, pg_get_expr(c.relpartbound, c.oid), pg_get_userbyid(c.relowner) = pg_get_userbyid(r.relowner), c.relrowsecurity, NOT EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner),
+       (SELECT string_agg(concat(tgname, '=', tgenabled), ' ' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = c.oid),
+       (SELECT string_agg(x.relname, ' ' ORDER BY x.relname COLLATE "C") FROM pg_index i JOIN pg_class x ON x.oid = indexrelid WHERE indrelid = c.oid),
+       (SELECT count(*) FROM spine.events e WHERE e.tableoid = c.oid)
+  FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid JOIN pg_class r ON r.oid = inhparent
+ WHERE inhparent = 'spine.events'::regclass ORDER BY c.relname COLLATE "C"
+SQL
+		places => $node->safe_psql($db, $fixed . 'SELECT organization_id, starts FROM spine.chain_partitions ORDER BY 1, 2'),
 		# The tests' servers do without fsync.
 		guards => $node->safe_psql($db, 'SELECT guard || $$: $$ || found FROM spine.verify_guards() WHERE NOT ok AND guard <> $$setting fsync$$'),
 	};

@@ -13,8 +13,9 @@ use Test::More;
 # app may emit for one organization; tenant emits and reads for one organization; writer has pg_write_all_data; owner installed the extension and is no superuser any more.
 my @actors = qw(app writer owner su);
 my ($mine, $other) = (org(1), org(2));
-my $disabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$D$$ WHERE tgrelid = $$spine.events$$::regclass';
-my $enabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$A$$ WHERE tgrelid = $$spine.events$$::regclass';
+my $of_events = 'tgrelid = $$spine.events$$::regclass OR tgrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $$spine.events$$::regclass)';
+my $disabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$D$$ WHERE ' . $of_events;
+my $enabled_in_catalog = 'SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = $$A$$ WHERE ' . $of_events;
 # A row like the last one of an organization, with some columns set and its hash right.
 sub forged
 {
@@ -26,6 +27,10 @@ sub forged
 sub insert { my ($column, $value) = @_; return "INSERT INTO spine.events (event_type, entity_id, organization_id, \"$column\") VALUES ('a.b.c', '$mine', '$mine', $value)" }
 
 sub prevented { return { map { $_ => 'prevented' } @_ } }
+# Partitions: of now, with all events; of a coming time, empty; and the default one.
+my ($leaf, $coming) = ('spine.events_20200101', 'spine.events_21000101');
+my $attach_coming = "ALTER TABLE spine.events ATTACH PARTITION spine.events_22000101 FOR VALUES FROM ('2200-01-01') TO ('2300-01-01')";
+my $make_coming = 'CREATE TABLE spine.events_22000101 (LIKE spine.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)';
 my ($all, $powerful, $su) = (prevented(@actors), prevented(qw(owner su)), prevented('su'));
 my $none = {};
 
@@ -97,7 +102,7 @@ my @attacks = (
 		[ 11, 'a grant to PUBLIC', 'UPDATE pg_class SET relacl = relacl || $$=r/owner$$::aclitem WHERE oid = $$spine.events$$::regclass' ]),
 	# Before the first row of the file is read, an index is made of what is left.
 	[ 11, 'the file swapped for a shorter one', { su => 'detected' }, $su, 'CREATE TABLE public.shorter AS SELECT * FROM spine.events WHERE sequence <= 3',
-		'UPDATE pg_class SET relfilenode = (SELECT relfilenode FROM pg_class WHERE oid = $$public.shorter$$::regclass) WHERE oid = $$spine.events_default$$::regclass', 'REINDEX TABLE spine.events_default' ],
+		'UPDATE pg_class SET relfilenode = (SELECT relfilenode FROM pg_class WHERE oid = $$public.shorter$$::regclass) WHERE oid = $$spine.events_20200101$$::regclass', 'REINDEX TABLE spine.events_20200101' ],
 	[ 32, 'erasing without the right', prevented(qw(app writer)), $none, "SELECT spine.erase_events('$mine', (SELECT array_agg(id) FROM spine.events WHERE organization_id = '$mine'), 'x', '{payload,personal}')" ],
 	[ 32, 'a hold without the right', prevented(qw(app writer)), $none, "SELECT spine.place_hold('$mine', 'x')" ],
 	[ 32, 'a hold deleted', $all, $none, 'DELETE FROM spine.legal_holds' ],
@@ -111,6 +116,44 @@ my @attacks = (
 	[ 11, 'a right to UPDATE granted', $all, $none, 'GRANT UPDATE ON spine.events TO app' ],
 	[ 13, 'LOCK TABLE', { app => 'prevented', writer => 'no effect', owner => 'no effect', su => 'no effect' }, $none, 'BEGIN; LOCK TABLE spine.events IN ACCESS EXCLUSIVE MODE; COMMIT' ],
 	(map { [ 15, "SET $_", { map { $_ => 'no effect' } @actors }, { map { $_ => 'prevented' } qw(app writer owner) }, "SET people_os_spine.$_" ] } "environment = 'prod'", 'max_payload_size = 2048', 'require_durable_commit = off', "unguard = 'x'", 'early_lock_release = on', 'require_registered_types = off', 'notify = on'),
+	# A partition by its own name
+	(map { [ 33, "$_->[0] of a partition", $all, $none, $_->[1] ] }
+		[ 'UPDATE', "UPDATE $leaf SET payload = '{}'" ], [ 'UPDATE of no row', "UPDATE $leaf SET payload = '{}' WHERE false" ], [ 'DELETE', "DELETE FROM $leaf" ], [ 'TRUNCATE', "TRUNCATE $leaf" ],
+		[ 'MERGE', "MERGE INTO $leaf e USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE" ],
+		[ 'ON CONFLICT', "INSERT INTO $leaf (event_type, entity_id, organization_id) VALUES ('a.b.c', '$mine', '$mine') ON CONFLICT (organization_id, sequence, \"timestamp\") DO UPDATE SET payload = '{}'" ],
+		[ 'WHERE CURRENT OF', "BEGIN; DECLARE c CURSOR FOR SELECT * FROM $leaf FOR UPDATE; FETCH c; DELETE FROM $leaf WHERE CURRENT OF c; COMMIT" ]),
+	[ 33, 'DELETE of a partition as a replica', $su, $none, "SET session_replication_role = replica; DELETE FROM $leaf" ],
+	[ 33, 'TRUNCATE of a partition as a replica', $su, $none, "SET session_replication_role = replica; TRUNCATE $leaf" ],
+	[ 33, 'INSERT of given columns into a partition', prevented(qw(app writer)), $none,
+		"INSERT INTO $leaf (event_type, entity_id, organization_id, sequence, recorded_by) VALUES ('a.b.c', '$mine', '$mine', 6, 'me')" ],
+	[ 33, 'INSERT into a partition for an organization that one was not given', prevented(qw(app writer)), $none, "INSERT INTO $leaf (event_type, entity_id, organization_id) VALUES ('a.b.c', '$other', '$other')" ],
+	[ 33, 'INSERT of a fork into a partition', $powerful, $none, forged(q('payload', '{"x": 1}')) =~ s/INTO spine\.events/INTO $leaf/r ],
+	[ 33, 'INSERT into another partition', $powerful, $none, "INSERT INTO $coming SELECT * FROM $leaf" ],
+	[ 33, 'COPY into a partition', $su, $none, "COPY $leaf FROM PROGRAM 'echo'" ],
+	(map { [ 33, "ALTER TABLE partition $_", $powerful, $none, "ALTER TABLE $leaf $_" ] } 'DISABLE TRIGGER ALL', 'ENABLE REPLICA TRIGGER refuse_change', 'DISABLE ROW LEVEL SECURITY', 'SET UNLOGGED', 'OWNER TO app',
+		'RENAME TO other', 'SET SCHEMA public', 'ALTER "timestamp" DROP DEFAULT', 'ADD CHECK (sequence < 9)', 'DROP CONSTRAINT events_20200101_pkey', 'INHERIT public.parent', 'NO INHERIT spine.events'),
+	(map { [ 33, $_, $powerful, $none, $_ ] } "ALTER TABLE spine.events DETACH PARTITION $leaf", "ALTER TABLE spine.events DETACH PARTITION $leaf CONCURRENTLY", "ALTER TABLE spine.events DETACH PARTITION $coming FINALIZE",
+		"DROP TABLE $leaf", "DROP TABLE $coming CASCADE", 'DROP TABLE spine.events_default CASCADE', "DROP TRIGGER refuse_change ON $leaf", "DROP TRIGGER refuse_row_change ON $leaf", "CREATE RULE r AS ON INSERT TO $leaf DO INSTEAD NOTHING",
+		"CREATE TRIGGER a BEFORE INSERT ON $leaf FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()", "CREATE POLICY p ON $leaf", "GRANT SELECT ON $leaf TO app",
+		"CREATE OR REPLACE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON $leaf FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION spine.refuse_change()",
+		"CREATE UNIQUE INDEX once ON $leaf (entity_id)", "ALTER TABLE spine.events DETACH PARTITION $coming; DROP TABLE $coming"),
+	# What is to be a partition is none of the spine's until it has all of its guards, and no row.
+	(map { [ 7, "a partition with $_->[0]", prevented(qw(owner su)), $none, "BEGIN; $make_coming; $_->[1]; $attach_coming; COMMIT" ] }
+		[ 'rows', "INSERT INTO spine.events_22000101 SELECT * FROM $leaf" ], [ 'a trigger', 'CREATE TRIGGER a BEFORE INSERT ON spine.events_22000101 FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()' ],
+		[ 'a rule', 'CREATE RULE r AS ON INSERT TO spine.events_22000101 DO INSTEAD NOTHING' ], [ 'a check', 'ALTER TABLE spine.events_22000101 ADD CHECK (sequence < 9)' ], [ 'a right', 'GRANT UPDATE ON spine.events_22000101 TO app' ],
+		[ 'no check', 'ALTER TABLE spine.events_22000101 DROP CONSTRAINT events_sequence_check' ], [ 'a policy', 'CREATE POLICY p ON spine.events_22000101' ]),
+	[ 7, 'a partition of another shape', prevented(qw(app owner su)), $none, 'CREATE TABLE spine.events_22000101 (id integer)' ],
+	[ 7, 'a partition that is a table of one\'s own', prevented(qw(app owner su)), $none, "CREATE TABLE public.own (LIKE spine.events INCLUDING ALL); ALTER TABLE spine.events ATTACH PARTITION public.own FOR VALUES FROM ('2200-01-01') TO ('2300-01-01')" ],
+	[ 7, 'a partition that another name is swapped for', $su, $none,
+		"CREATE SCHEMA attic; CREATE TABLE attic.events_22000101 (LIKE spine.events INCLUDING ALL); $make_coming;
+		 CREATE FUNCTION attic.swap() RETURNS event_trigger LANGUAGE plpgsql AS \$\$BEGIN PERFORM set_config(\$q\$search_path\$q\$, \$q\$attic\$q\$, false); END\$\$;
+		 CREATE EVENT TRIGGER z_swap ON ddl_command_start WHEN TAG IN (\$q\$ALTER TABLE\$q\$) EXECUTE FUNCTION attic.swap(); SET search_path = spine;
+		 ALTER TABLE spine.events ATTACH PARTITION events_22000101 FOR VALUES FROM ('2200-01-01') TO ('2300-01-01')" ],
+	(map { [ 33, $_->[0], { %{ prevented(qw(app writer owner)) }, su => 'detected' }, $su, "SET allow_system_table_mods = on; $_->[1]" ] }
+		[ 'a partition\'s trigger disabled in the catalog', "UPDATE pg_trigger SET tgenabled = 'D' WHERE tgname = 'refuse_change' AND tgrelid = '$leaf'::regclass" ],
+		[ 'a partition without row security in the catalog', "UPDATE pg_class SET relrowsecurity = false WHERE oid = '$leaf'::regclass" ],
+		[ 'a partition unhinged in the catalog', "DELETE FROM pg_inherits WHERE inhrelid = '$coming'::regclass" ],
+		[ 'a partition\'s index not unique in the catalog', "UPDATE pg_index SET indisunique = false WHERE indexrelid = 'spine.events_20200101_pkey'::regclass" ]),
 	# Between a statement's judgement and its work somebody's function changes what its names mean.
 	[ 8, 'a partition bound that changes search_path', $powerful, $none,
 		'CREATE TEMP TABLE parent (LIKE spine.events) PARTITION BY LIST (environment);
@@ -227,6 +270,11 @@ foreach my $preloaded (0, 1)
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE ROLE owner SUPERUSER LOGIN; CREATE ROLE app LOGIN; CREATE ROLE writer LOGIN; GRANT pg_write_all_data TO writer; CREATE DATABASE base');
 	$node->safe_psql('base', 'SET SESSION AUTHORIZATION owner; CREATE EXTENSION people_os_spine');
+	foreach my $partition ([ $leaf, '2020', '2100' ], [ $coming, '2100', '2200' ])
+	{
+		my ($name, $from, $to) = @$partition;
+		$node->safe_psql('base', "SET SESSION AUTHORIZATION owner; CREATE TABLE $name (LIKE spine.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS); ALTER TABLE spine.events ATTACH PARTITION $name FOR VALUES FROM ('$from-01-01') TO ('$to-01-01')");
+	}
 	$node->safe_psql('base', GUARDS_OFF . 'ALTER EVENT TRIGGER people_os_spine_guard OWNER TO CURRENT_USER; ALTER EVENT TRIGGER people_os_spine_partitions OWNER TO CURRENT_USER;' . GUARDS_ON . 'ALTER ROLE owner NOSUPERUSER; ');
 	$node->safe_psql('base', "CREATE ROLE tenant LOGIN; GRANT app TO tenant; SELECT spine.grant_emitter('app', ARRAY['$mine']::uuid[]), spine.grant_emitter('tenant', ARRAY['$mine']::uuid[]), spine.grant_reader('tenant', ARRAY['$mine']::uuid[]);
 		CREATE FUNCTION last_recorded_by() RETURNS text LANGUAGE sql SECURITY DEFINER AS \$\$ SELECT recorded_by FROM spine.events WHERE action = 'c' ORDER BY id DESC LIMIT 1 \$\$;

@@ -11,6 +11,7 @@ use Test::More;
 
 my @orgs = map { org($_) } 1 .. 3;
 my $primary = spine_node('primary', allows_streaming => 1, has_archiving => 1, conf => "wal_keep_size = '256MB'\n");
+make_partitions($primary, 'postgres');
 emit_chain($primary, 20, @orgs);
 store_corner_cases($primary, 'postgres', @orgs);
 

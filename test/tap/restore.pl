@@ -10,6 +10,7 @@ use Restored;
 use Spine;
 
 my $node = spine_node('restore', allows_streaming => 'logical');
+make_partitions($node, 'postgres');
 my @orgs = map { org($_) } 1 .. 3;
 my $id   = $orgs[0];
 emit_chain($node, 20, @orgs);
@@ -18,14 +19,15 @@ $node->safe_psql('postgres', 'CREATE ROLE "rôle" SUPERUSER LOGIN');
 $node->safe_psql('postgres', "SELECT spine.emit_event('a.b.c', entity_id => '$id', actor_id => '$id', organization_id => '$orgs[0]', severity => 'critical', actor_type => 'pipeline')",
 	connstr => $node->connstr('postgres') . ' user=rôle');
 my $before = state_of($node, 'postgres');
-is(scalar(my @lines = $before->{verify_chain} =~ /\|true\|/g), 5, 'five chains, intact, one of them the platform\'s');
+is(scalar(my @lines = $before->{verify_chain} =~ /\|true\|/g), 6, 'six chains, intact, one of them the platform\'s');
 like($before->{bindings}, qr/"Reader, the 2nd""",read,.*auditor,audit,.*emitter,emit,/s, 'with bindings');
 cmp_ok(scalar(my @rights = split /\n/, $before->{rights}), '>', 10, 'and rights');
 is($before->{guards}, '', 'and every guard');
+like($before->{partitions}, qr/^events_00010101\|.*\|3\nevents_20200101_0000\|.*\nevents_default\|DEFAULT\|.*\|1$/, 'in partitions of the past, of now and of whatever else');
 like($before->{types}, qr/^\(a\.b\.c,.*,high,f\)\n.*,medium,f\)\n(.*,t\)(\n|$)){4,}$/, 'and types of events: own ones, and those that are built in');
 
 is($node->safe_psql('postgres', q(SELECT extconfig[1]::regclass || extcondition[1] FROM pg_extension WHERE extname = 'people_os_spine')),
-	'spine.events', 'the table is marked for dumps');
+	'spine.events_default', 'the default partition is marked for dumps');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my @connect = ('-h', $node->host, '-p', $node->port);
 my $dump = sub {
@@ -69,7 +71,7 @@ sub fresh
 
 # Whole databases
 my $plain = $dump->('plain.sql', 'postgres');
-like(slurp_file($plain), qr/^COPY spine\.events /m, 'a dump has the events');
+like(slurp_file($plain), qr/^COPY spine\.events_20200101_0000 .*^COPY spine\.events_default /ms, 'a dump has the events');
 is(load(fresh('plain'), $plain, 'plain'), '', 'plain: without a warning');
 came_back('plain', 'plain');
 load(fresh('inserted'), $dump->('inserts.sql', '--rows-per-insert=7', 'postgres'), 'as INSERTs');
@@ -82,23 +84,46 @@ foreach my $kind ([ 'custom', '-Fc' ], [ 'folder', '-Fd', '-j2' ], [ 'tar', '-Ft
 	came_back($name, $name);
 }
 
-# Data alone, into a fresh extension
-my $table = $dump->('table.sql', '--data-only', '-t', 'spine.events', 'postgres');
-my $copies = $dump->('row.sql', '--data-only', '--inserts', '-t', 'spine.events', 'postgres');
+# In parts, one after the other
+my @parts = map { [ $_, $dump->("$_.sql", "--section=$_", 'postgres') ] } qw(pre-data data post-data);
+fresh('parts');
+load('parts', $_->[1], "section $_->[0]") foreach @parts;
+came_back('parts', 'in sections');
+load(fresh('data_only'), $parts[0][1], 'definitions');
+load('data_only', $dump->('only.sql', '--data-only', 'postgres'), 'data alone');
+came_back('data_only', 'definitions, then data alone', without => ['rights']);
+load(fresh('one_schema'), $dump->('one_schema.sql', '-n', 'spine', '-e', 'people_os_spine', 'postgres'), 'one schema');
+came_back('one_schema', 'one schema');
+load(fresh('through_root'), $dump->('through_root.sql', '--load-via-partition-root', 'postgres'), 'through the table');
+came_back('through_root', 'through the table');
+
+# A dump of the partitions attaches them to the table of a fresh extension, and needs no definition of theirs there. Without -e
+# pg_dump does not look for the parent of the default partition, a member, and breaks off.
+my @events = ('-e', 'people_os_spine', '-t', 'spine.events*', '--exclude-table-data=spine.event_types', '--exclude-table-data=spine.[a-df-z]*');
+$node->safe_psql(fresh('tables'), 'CREATE EXTENSION people_os_spine');
+load('tables', $dump->('tables.sql', @events, 'postgres'), 'the tables');
+came_back('tables', 'the tables', without => [ 'rights', 'bindings', 'types' ]);
+
+# Data alone, into a fresh extension with the same partitions
+my $table = $dump->('table.sql', '--data-only', @events, 'postgres');
+my $copies = $dump->('row.sql', '--data-only', '--inserts', @events, 'postgres');
 foreach my $kind (
-	[ 'data', [], '--data-only' ], [ 'schema', [], '-n', 'spine', '--data-only' ], [ 'member', [], '-e', 'people_os_spine', '--data-only' ],
-	[ 'tabled', [ 'bindings', 'types' ], '--data-only', '-t', 'spine.events' ], [ 'columned', [ 'bindings', 'types' ], '--data-only', '--column-inserts', '--on-conflict-do-nothing', '-t', 'spine.events' ])
+	[ 'data', [], '--data-only' ], [ 'schema', [], '-n', 'spine', '-e', 'people_os_spine', '--data-only' ],
+	[ 'tabled', [ 'bindings', 'types' ], '--data-only', @events ], [ 'columned', [ 'bindings', 'types' ], '--data-only', '--column-inserts', '--on-conflict-do-nothing', @events ])
 {
 	my ($name, $without, @arguments) = @$kind;
 	$node->safe_psql(fresh($name), 'CREATE EXTENSION people_os_spine');
+	make_partitions($node, $name);
 	load($name, $dump->("$name.sql", @arguments, 'postgres'), $name);
 	came_back($name, "$name, into a fresh extension", without => [ 'rights', @$without ]);
 }
 $node->safe_psql(fresh('jobs'), 'CREATE EXTENSION people_os_spine');
+make_partitions($node, 'jobs');
 $node->command_ok([ 'pg_restore', @connect, '--exit-on-error', '--data-only', '-j2', '-d', 'jobs', "$dir/custom" ], 'pg_restore of the data alone, two jobs');
 came_back('jobs', 'data alone, two jobs', without => ['rights']);
 $node->safe_psql(fresh('binary_copy'), 'CREATE EXTENSION people_os_spine');
-$node->safe_psql('postgres', "COPY spine.events TO '$dir/binary' (FORMAT binary)");
+make_partitions($node, 'binary_copy');
+$node->safe_psql('postgres', "COPY (SELECT * FROM spine.events) TO '$dir/binary' (FORMAT binary)");
 $node->safe_psql('binary_copy', "COPY spine.events FROM '$dir/binary' (FORMAT binary)");
 came_back('binary_copy', 'COPY in binary', without => [ 'rights', 'bindings', 'types' ]);
 
@@ -153,6 +178,7 @@ is($other->safe_psql('postgres', $settings), $set, 'a whole cluster: with the se
 $node->safe_psql('postgres', 'CREATE ROLE chief SUPERUSER LOGIN; CREATE ROLE keeper LOGIN; CREATE ROLE writer LOGIN; GRANT pg_write_all_data TO writer');
 $node->safe_psql('postgres', 'CREATE DATABASE theirs TEMPLATE template0');
 $node->safe_psql('theirs', 'CREATE SCHEMA spine AUTHORIZATION chief; CREATE EXTENSION people_os_spine');
+make_partitions($node, 'theirs');
 load('theirs', $table, 'schema of another superuser', '-U', 'chief');
 my $theirs = "$dir/theirs.sql";
 $node->command_ok([ 'pg_dump', @connect, 'theirs', '-f', $theirs ], 'its dump');
@@ -162,7 +188,9 @@ came_back('theirs2', 'schema of another superuser', without => [ 'rights', 'bind
 
 # Who may restore
 $node->safe_psql('postgres', 'CREATE DATABASE owned TEMPLATE template0');
-$node->safe_psql('owned', 'CREATE EXTENSION people_os_spine;' . GUARDS_OFF . 'ALTER TABLE spine.events OWNER TO keeper;' . GUARDS_ON . ' GRANT USAGE ON SCHEMA spine TO keeper, writer;
+$node->safe_psql('owned', 'CREATE EXTENSION people_os_spine');
+make_partitions($node, 'owned');
+$node->safe_psql('owned', GUARDS_OFF . join('', map { "ALTER TABLE spine.$_ OWNER TO keeper;" } qw(events events_default events_00010101 events_20200101_0000)) . GUARDS_ON . ' GRANT USAGE ON SCHEMA spine TO keeper, writer;
 	GRANT USAGE ON TYPE spine.actor_type, spine.environment, spine.severity TO keeper, writer');
 my ($out, $err);
 ok(!run_log([ 'psql', '-XAtq', @connect, '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-U', 'writer', '-d', 'owned', '-f', $table ], '>', \$out, '2>', \$err),
@@ -211,6 +239,7 @@ is_refused($node, 'plain', $row, '23505', 'restoring what is there');
 
 # Logical replication
 $other->safe_psql('postgres', UNGUARD . 'DROP EXTENSION people_os_spine; CREATE EXTENSION people_os_spine');
+make_partitions($other, 'postgres');
 $node->safe_psql('postgres', 'CREATE PUBLICATION p FOR TABLE spine.events');
 $other->safe_psql('postgres', "CREATE SUBSCRIPTION s CONNECTION '" . $node->connstr . " dbname=postgres' PUBLICATION p");
 $other->wait_for_subscription_sync($node, 's');
@@ -218,14 +247,29 @@ emit_chain($node, 3, @orgs);
 $node->wait_for_catchup('s');
 my %sent     = %{ state_of($node, 'postgres') };
 my %received = %{ state_of($other, 'postgres') };
-is_deeply([ @received{qw(verify_chain rows forms guards)} ], [ @sent{qw(verify_chain rows forms guards)} ], 'replicated: the same rows, forms, heads and guards');
+is_deeply([ @received{qw(verify_chain rows forms partitions places guards)} ], [ @sent{qw(verify_chain rows forms partitions places guards)} ],
+	'replicated: the same rows, forms, heads, partitions and guards');
+# As the table that it is, whatever its partitions are over there
+$other->safe_psql('postgres', 'CREATE DATABASE as_one TEMPLATE template0');
+spine_database($other, 'as_one');
+$node->safe_psql('postgres', 'CREATE PUBLICATION as_one FOR TABLE spine.events WITH (publish_via_partition_root = true)');
+$other->safe_psql('as_one', "CREATE SUBSCRIPTION as_one CONNECTION '" . $node->connstr . " dbname=postgres' PUBLICATION as_one");
+$other->wait_for_subscription_sync($node, 'as_one', 'as_one');
+emit_chain($node, 3, @orgs);
+$node->wait_for_catchup($_) foreach 's', 'as_one';
+%sent     = %{ state_of($node, 'postgres') };
+%received = %{ state_of($other, 'as_one') };
+is_deeply([ @received{qw(verify_chain rows forms guards)} ], [ @sent{qw(verify_chain rows forms guards)} ], 'replicated as one table: the same rows, forms, heads and guards');
+like($received{partitions}, qr/^events_default\|[^\n]*$/, 'which lie in one partition there');
+$other->safe_psql('as_one', 'DROP SUBSCRIPTION as_one');
+goes_on($other, 'as_one', 'replicated as one table');
 foreach my $change ([ 'UPDATE', "UPDATE spine.events SET payload = '{}' WHERE id = '$altered'" ], [ 'DELETE', "DELETE FROM spine.events WHERE id = '$altered'" ])
 {
 	my ($what, $sql) = @$change;
 	my $there = state_of($other, 'postgres');
 	my $from  = -s $other->logfile;
 	tamper($node, 'postgres', $sql);
-	ok($other->wait_for_log(qr/ERROR:  (SP013: )?events are immutable: $what of table "events" is refused/, $from), "a replicated $what is refused");
+	ok($other->wait_for_log(qr/ERROR:  (SP013: )?events are immutable: $what of table "events_20200101_0000" is refused/, $from), "a replicated $what is refused");
 	is_deeply(state_of($other, 'postgres'), $there, "and nothing is changed by $what");
 	# Skip the change, which the subscriber would try for ever.
 	$other->safe_psql('postgres', "ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s");

@@ -25,6 +25,7 @@ sub older_node
 	$node->append_conf('postgresql.conf', "autovacuum = off\n$conf");
 	$node->start;
 	spine_database($node, 'postgres');
+	make_partitions($node, 'postgres');
 	emit_chain($node, 20, @orgs);
 	store_corner_cases($node, 'postgres', @orgs);
 	return $node;
@@ -81,6 +82,7 @@ foreach my $whose ('newer', 'older')
 $source->safe_psql('postgres', 'CREATE PUBLICATION p FOR TABLE spine.events');
 $target->safe_psql('postgres', 'CREATE DATABASE replica TEMPLATE template0');
 spine_database($target, 'replica');
+make_partitions($target, 'replica');
 $target->safe_psql('replica', "CREATE SUBSCRIPTION s CONNECTION '" . $source->connstr . " dbname=postgres' PUBLICATION p");
 $target->wait_for_subscription_sync($source, 's', 'replica');
 emit_chain($source, 3, @orgs);
