@@ -147,7 +147,7 @@ void on_executor_finish(QueryDesc *query) {
 void on_utility(PlannedStmt *planned, const char *text, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
                 QueryCompletion *completion) {
-  GuardedStatement outer = begin_statement(planned, text);
+  GuardedStatement outer = begin_statement(planned, text, context == PROCESS_UTILITY_SUBCOMMAND);
   CapturedQuery outer_query = begin_triggers(nullptr);
   bool explains = IsA(planned->utilityStmt, ExplainStmt);
   if (explains) begin_explain();

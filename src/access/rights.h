@@ -91,6 +91,8 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "require_events", nobody},
     {ObjectKind::function, "stop_requiring_events", nobody},
     {ObjectKind::function, "forget_watch", nobody},
+    // For the owner of spine.events.
+    {ObjectKind::function, "create_partitions", nobody},
     // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
     {ObjectKind::function, "grant_emitter", nobody},
     {ObjectKind::function, "grant_reader", nobody},

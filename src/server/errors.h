@@ -46,6 +46,9 @@
 #define ERRCODE_SPINE_CAPTURE_MEMBER MAKE_SQLSTATE('S', 'P', '0', '6', '0')
 #define ERRCODE_SPINE_STATE_UNKNOWN MAKE_SQLSTATE('S', 'P', '0', '6', '1')
 #define ERRCODE_SPINE_VALUE_NOT_IN_EVENT MAKE_SQLSTATE('S', 'P', '0', '6', '2')
+#define ERRCODE_SPINE_BAD_INTERVAL MAKE_SQLSTATE('S', 'P', '0', '8', '5')
+#define ERRCODE_SPINE_PARTITION_BUSY MAKE_SQLSTATE('S', 'P', '0', '8', '6')
+#define ERRCODE_SPINE_PARTITION_EXISTS MAKE_SQLSTATE('S', 'P', '0', '8', '7')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about restored rows that do not reproduce their hashes.

@@ -1,0 +1,96 @@
+# Partitions are made by pg_cron, beside emitters under load and beside a reader who does not end.
+use strict;
+use warnings;
+
+use Spine;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = spine_node('partitions', conf => "shared_preload_libraries = 'people_os_spine,pg_cron'\ncron.database_name = 'postgres'\n"
+	  . "cron.use_background_workers = on\nmax_worker_processes = 20\n");
+$node->safe_psql('postgres', 'CREATE EXTENSION pg_cron');
+
+my $bounds = q{SELECT string_agg(c.relname || ' ' || pg_get_expr(c.relpartbound, c.oid), E'\n' ORDER BY c.relname)
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'spine.events'::regclass};
+my $leaves = q{SELECT count(*) FROM pg_inherits WHERE inhparent = 'spine.events'::regclass};
+
+# Each row lies in the partition that its timestamp says, and each chain is intact.
+sub all_is_well
+{
+	my ($what) = @_;
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.verify_chain() WHERE NOT intact'), '0', "$what: chains are intact");
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM (SELECT DISTINCT organization_id, tableoid FROM spine.events) e
+		FULL JOIN spine.chain_partitions p ON p.organization_id = e.organization_id
+		  AND (e.tableoid = 'spine.events_default'::regclass) = (p.starts = 'infinity') WHERE e.tableoid IS NULL OR p.starts IS NULL}),
+		'0', "$what: chain_partitions says where chains have events");
+	return;
+}
+
+# pg_cron makes them, as the owner; nobody else has to do anything.
+$node->safe_psql('postgres', q{SELECT cron.schedule('partitions', '* * * * *', $$SELECT spine.create_partitions('1 month', 2)$$)});
+ok($node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM cron.job_run_details WHERE status IN ('succeeded', 'failed'))}), 'pg_cron ran its job');
+is($node->safe_psql('postgres', 'SELECT status FROM cron.job_run_details ORDER BY runid LIMIT 1'), 'succeeded', 'which succeeded')
+  or diag($node->safe_psql('postgres', 'SELECT return_message FROM cron.job_run_details ORDER BY runid LIMIT 1'));
+is($node->safe_psql('postgres', $leaves), '4', 'and made the running month and the two ahead');
+$node->safe_psql('postgres', q{SELECT cron.unschedule('partitions')});
+is($node->safe_psql('postgres', q{SELECT count(*), count(DISTINCT payload ->> 'partition') FROM spine.events WHERE event_type = 'platform.partition.created'}),
+	'3|3', 'each is an event');
+emit_chain($node, 5, org(1), org(2));
+is($node->safe_psql('postgres', q{SELECT count(*) FROM ONLY spine.events_default}), '0', 'events lie in the partition of their month');
+all_is_well('after pg_cron');
+
+my $before = $node->safe_psql('postgres', $bounds);
+$node->safe_psql('postgres', q{SELECT count(*) FROM spine.create_partitions('1 month', 2)});
+is($node->safe_psql('postgres', $bounds), $before, 'what is there is left as it is');
+
+# Under load: another database, so that all begin in the default partition.
+$node->safe_psql('postgres', 'CREATE DATABASE load');
+spine_database($node, 'load');
+$node->safe_psql('load', "SELECT spine.emit_event('hcm.employee.created', entity_id => '@{[org(9)]}', actor_id => '@{[org(9)]}', organization_id => '@{[org(9)]}')");
+my $script = $node->basedir . '/emit.sql';
+append_to_file($script, q{\set o random(1, 40)
+SELECT spine.emit_event('hcm.employee.created', entity_id => '00000000-0000-4000-8000-0000000000e1',
+  actor_id => '00000000-0000-4000-8000-0000000000a1', organization_id => ('00000000-0000-4000-8000-' || lpad(:o::text, 12, '0'))::uuid);
+});
+my $log = $node->basedir . '/latency';
+my ($out, $err) = ('', '');
+my $bench = IPC::Run::start([ 'pgbench', '-n', '-c', '8', '-j', '2', '-T', '8', '-f', $script, '-l', "--log-prefix=$log", '-h', $node->host, '-p', $node->port, 'load' ],
+	'>', \$out, '2>', \$err);
+my $made = 0;
+foreach my $ahead (1 .. 12)
+{
+	$made += $node->safe_psql('load', "SELECT count(*) FROM spine.create_partitions('1 hour', @{[ 2 * $ahead ]})");
+}
+cmp_ok($made, '>=', 24, 'partitions are made beside emitters; the running hour is left to the default one');
+ok($bench->finish, 'no emitter failed') or diag($err);
+unlike($err, qr/ERROR|aborted/, 'and none was told of an error');
+my ($longest, $count) = (0, 0);
+foreach my $file (glob "$log*")
+{
+	foreach my $line (split /\n/, slurp_file($file))
+	{
+		my $microseconds = (split / /, $line)[2];
+		$count++;
+		$longest = $microseconds if $microseconds > $longest;
+	}
+}
+note("$count events were emitted, the longest took $longest microseconds");
+cmp_ok($count, '>', 0, 'events were emitted meanwhile');
+is($node->safe_psql('load', 'SELECT count(*) FROM spine.verify_chain() WHERE NOT intact'), '0', 'chains are intact');
+
+# A reader who does not end is named, and nothing is left of what was tried.
+my ($in, $read, $read_err) = ('', '', '');
+my $psql = IPC::Run::start([ 'psql', '-XAtq', '-h', $node->host, '-p', $node->port, '-d', 'load' ], '<', \$in, '>', \$read, '2>', \$read_err);
+$in = "SET application_name = 'a long report'; BEGIN; SELECT count(*) > 0 FROM spine.events; SELECT 'ready';\n";
+$psql->pump until $read =~ /ready/;
+my $there = $node->safe_psql('load', $leaves);
+my ($status, $stdout, $stderr) = $node->psql('load', "\\set VERBOSITY verbose\nSELECT count(*) FROM spine.create_partitions('1 day', 5)");
+like($stderr, qr/SP086: +table spine\.events_default is in use/, 'a reader who does not end is in the way');
+like($stderr, qr/a long report/, 'and is named');
+is($node->safe_psql('load', $leaves), $there, 'nothing is left of what was tried');
+$in .= "COMMIT;\n\\q\n";
+$psql->finish;
+cmp_ok($node->safe_psql('load', "SELECT count(*) FROM spine.create_partitions('1 day', 5)"), '>', 0, 'once it has ended, they are made');
+
+$node->stop;
+done_testing();
