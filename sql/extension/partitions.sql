@@ -1,7 +1,8 @@
 -- Partitions
 
 INSERT INTO spine.event_types (name, description, default_severity) VALUES
-  ('platform.partition.created', 'A partition for coming events was made', 'low');
+  ('platform.partition.created', 'A partition for coming events was made', 'low'),
+  ('platform.partition.filled', 'Events were moved from the default partition into a new one', 'low');
 
 CREATE FUNCTION spine.create_partitions(every interval, ahead integer) RETURNS SETOF regclass
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -11,3 +12,12 @@ COMMENT ON FUNCTION spine.create_partitions(interval, integer) IS
   'Intervals are cut in UTC: months, days (seven: from Monday) or hours. What has events in the default partition is left there. '
   'Emits platform.partition.created. For the owner of spine.events and superusers. Raises SP085 for what is no interval of '
   'partitions, SP086 where others use the default partition for too long, SP087, 42501, and what emitting raises';
+
+CREATE FUNCTION spine.move_from_default(every interval, partitions integer DEFAULT 1) RETURNS TABLE (partition regclass, events bigint)
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_move_from_default';
+COMMENT ON FUNCTION spine.move_from_default(interval, integer) IS
+  'Moves the events of the oldest interval that has ended from the default partition into a partition of its own, as they are, '
+  'and so on for so many intervals; returns what was filled. Emitters and readers wait no longer than it takes to attach the '
+  'partition. Emits platform.partition.filled. For the owner of spine.events and superusers. Raises what create_partitions does, '
+  'SP018';

@@ -92,5 +92,82 @@ $in .= "COMMIT;\n\\q\n";
 $psql->finish;
 cmp_ok($node->safe_psql('load', "SELECT count(*) FROM spine.create_partitions('1 day', 5)"), '>', 0, 'once it has ended, they are made');
 
+# Events of the past lie in the default partition; they move, beside emitters and readers.
+$node->safe_psql('postgres', 'CREATE DATABASE past');
+spine_database($node, 'past');
+$node->safe_psql('past', "SELECT spine.emit_event('hcm.employee.created', entity_id => '@{[org(1)]}', actor_id => '@{[org(1)]}', organization_id => '@{[org(9)]}', payload => '{\"a\": 1}')");
+# Restored rows, chained as they were then: of 20 organizations, in each of three months that have ended, and for half of them now.
+$node->safe_psql('past', <<'SQL');
+CREATE FUNCTION restore_chain(organization uuid, per_month integer, months integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  r spine.events;
+BEGIN
+  SELECT * INTO STRICT r FROM spine.events WHERE event_type = 'hcm.employee.created' ORDER BY timestamp LIMIT 1;
+  r.organization_id := organization;
+  r.sequence := 0;
+  r.event_hash := decode(repeat('00', 32), 'hex');
+  FOR m IN REVERSE months .. 1 LOOP
+    FOR n IN 1 .. per_month LOOP
+      r.id := gen_random_uuid();
+      r.sequence := r.sequence + 1;
+      r.timestamp := date_trunc('month', now(), 'UTC') - make_interval(months => m) + n * interval '1 minute';
+      r.previous_hash := r.event_hash;
+      r.event_hash := spine.event_digest(r);
+      INSERT INTO spine.events SELECT r.*;
+    END LOOP;
+  END LOOP;
+END $$;
+SELECT restore_chain(('00000000-0000-4000-8000-' || lpad(o::text, 12, '0'))::uuid, 200, 3) FROM generate_series(101, 120) o;
+SQL
+my $content = q{SELECT count(*), md5(string_agg(e::text, '' ORDER BY organization_id, sequence)) FROM spine.events e WHERE organization_id >= '00000000-0000-4000-8000-000000000101'};
+my $content_before = $node->safe_psql('past', $content);
+like($content_before, qr/^12000\|/, 'events of the past are there');
+my $past_script = $node->basedir . '/past.sql';
+append_to_file($past_script, q{\set o random(101, 110)
+SELECT spine.emit_event('hcm.employee.updated', entity_id => '00000000-0000-4000-8000-0000000000e1',
+  actor_id => '00000000-0000-4000-8000-0000000000a1', organization_id => ('00000000-0000-4000-8000-' || lpad(:o::text, 12, '0'))::uuid);
+});
+my $count_script = $node->basedir . '/count.sql';
+append_to_file($count_script, q{SELECT 1 / (count(*) = 12000)::int FROM spine.events WHERE event_type = 'hcm.employee.created' AND organization_id <> '} . org(9) . "';\n");
+my $repeatable = $node->basedir . '/repeatable.sql';
+append_to_file($repeatable, q{BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT 1 / (count(*) = 12000)::int FROM spine.events WHERE event_type = 'hcm.employee.created' AND organization_id <> '} . org(9) . q{';
+COMMIT;
+});
+my $past_log = $node->basedir . '/past_latency';
+my @benches;
+foreach my $run ([ 6, $past_script, '-l', "--log-prefix=$past_log" ], [ 2, $count_script ], [ 1, $repeatable ])
+{
+	my ($clients, $file, @more) = @$run;
+	my ($o, $e) = ('', '');
+	my $one = { err => \$e };
+	$one->{run} = IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-T', '10', '-f', $file, @more, '-h', $node->host, '-p', $node->port, 'past' ], '>', \$o, '2>', \$e);
+	push @benches, $one;
+}
+is($node->safe_psql('past', q{SELECT count(*), sum(events) FROM spine.move_from_default('1 month')}), '1|4000', 'the oldest month is moved');
+is($node->safe_psql('past', q{SELECT count(*), sum(events) FROM spine.move_from_default('1 month', 10)}), '2|8000', 'and all others that have ended');
+is($node->safe_psql('past', q{SELECT count(*) FROM spine.move_from_default('1 month')}), '0', 'then there is nothing to move');
+foreach my $one (@benches)
+{
+	ok($one->{run}->finish, 'nobody failed, and no reader missed an event or saw one twice') or diag(${ $one->{err} });
+	unlike(${ $one->{err} }, qr/ERROR|aborted/, 'and none was told of an error');
+}
+$longest = 0;
+foreach my $line (map { split /\n/, slurp_file($_) } glob "$past_log*")
+{
+	$longest = (split / /, $line)[2] if (split / /, $line)[2] > $longest;
+}
+note("beside the moves, the longest an emitter took was $longest microseconds");
+is($node->safe_psql('past', $content =~ s/WHERE /WHERE event_type = 'hcm.employee.created' AND /r), $content_before, 'each event is as it was');
+is($node->safe_psql('past', 'SELECT count(*) FROM spine.verify_chain() WHERE NOT intact'), '0', 'chains are intact');
+is($node->safe_psql('past', q{SELECT count(*) FROM spine.events WHERE event_type = 'hcm.employee.created' AND tableoid = 'spine.events_default'::regclass AND organization_id <> '} . org(9) . q{'}), '0', 'none is left in the default partition');
+is($node->safe_psql('past', q{SELECT count(*) FILTER (WHERE starts = 'infinity'), count(*) FILTER (WHERE starts <> 'infinity') FROM spine.chain_partitions WHERE organization_id >= '00000000-0000-4000-8000-000000000101'}),
+	'10|60', 'chain_partitions says where each chain has events: those that go on, in the default one too');
+is($node->safe_psql('past', q{SELECT count(*) FROM pg_constraint WHERE conname LIKE 'people_os_spine%'}), '0', 'no constraint is left over');
+is($node->safe_psql('past', q{SELECT sum((payload ->> 'events')::int) FROM spine.events WHERE event_type = 'platform.partition.filled'}), '12000', 'events say how many were moved');
+$node->safe_psql('past', "SELECT spine.emit_event('hcm.employee.updated', entity_id => '@{[org(1)]}', actor_id => '@{[org(1)]}', organization_id => '@{[org(120)]}')");
+is($node->safe_psql('past', "SELECT intact, events FROM spine.verify_chain('@{[org(120)]}')"), 't|601', 'a chain whose end was moved goes on');
+like(($node->psql('past', 'DELETE FROM spine.events_default'))[2], qr/immutable/, 'nobody else may take events out');
+
 $node->stop;
 done_testing();
