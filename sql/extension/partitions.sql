@@ -1,6 +1,7 @@
 -- Partitions
 
 INSERT INTO spine.event_types (name, description, default_severity) VALUES
+  ('platform.partition.attached', 'A table with events became a partition again', 'medium'),
   ('platform.partition.created', 'A partition for coming events was made', 'low'),
   ('platform.partition.filled', 'Events were moved from the default partition into a new one', 'low');
 
@@ -21,3 +22,11 @@ COMMENT ON FUNCTION spine.move_from_default(interval, integer) IS
   'and so on for so many intervals; returns what was filled. Emitters and readers wait no longer than it takes to attach the '
   'partition. Emits platform.partition.filled. For the owner of spine.events and superusers. Raises what create_partitions does, '
   'SP018';
+
+CREATE FUNCTION spine.attach_partition(partition regclass, starts timestamptz, ends timestamptz) RETURNS void
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_attach_partition';
+COMMENT ON FUNCTION spine.attach_partition(regclass, timestamptz, timestamptz) IS
+  'Attaches a table of schema spine that was detached, with its events, to spine.events, from starts to before ends. Emitters and '
+  'readers wait no longer than that takes. Emits platform.partition.attached. For the owner of spine.events and superusers. Raises '
+  'SP088 where the table, or the default partition, holds what is against it, SP085, SP086, 42501, and what emitting raises';

@@ -67,7 +67,7 @@ PGDLLEXPORT Datum spine_create_partitions(PG_FUNCTION_ARGS) {
   foreach (cell, made) {
     Made *one = static_cast<Made *>(lfirst(cell));
     if (!others_have(work, one->span)) {
-      attach_leaf(work, one->leaf, one->span, false);
+      attach_leaf(work, one->leaf, one->span, Bounds::empty);
       continue;
     }
     run_own_statement(psprintf("DROP TABLE %s", qualified(one->leaf)));

@@ -104,14 +104,9 @@ uint64 move_rows(const PartitionWork &work, Oid leaf, const Span &span) {
   return inserted;
 }
 
-void note_chains(Oid leaf, const Span &span) {
-  run_sql(psprintf("INSERT INTO spine.chain_partitions SELECT DISTINCT organization_id, $1 FROM ONLY %s ON CONFLICT DO NOTHING", qualified(leaf)),
-          {{TIMESTAMPTZOID, TimestampTzGetDatum(span.starts)}});
-}
-
 void fill(const PartitionWork &work, Filled *one) {
   one->events += move_rows(work, one->leaf, one->span);
-  note_chains(one->leaf, one->span);
+  note_chains(one->leaf, one->span.starts);
 }
 
 // The chains of the leaf that have nothing left in the default partition, each with its last event that was moved.
@@ -188,7 +183,7 @@ PGDLLEXPORT Datum spine_move_from_default(PG_FUNCTION_ARGS) {
   foreach (cell, filled) {
     Filled *one = static_cast<Filled *>(lfirst(cell));
     if (others_have(work, one->span)) fill(work, one);
-    attach_leaf(work, one->leaf, one->span, true);
+    attach_leaf(work, one->leaf, one->span, Bounds::made);
     forget_emptied(work, *one->emptied);
   }
   foreach (cell, filled) {

@@ -17,6 +17,7 @@ extern "C" {
 #include <catalog/namespace.h>
 #include <catalog/pg_type_d.h>
 #include <commands/tablespace.h>
+#include <commands/trigger.h>
 #include <nodes/makefuncs.h>
 #include <nodes/parsenodes.h>
 #include <parser/parser.h>
@@ -41,6 +42,8 @@ constexpr long pause_milliseconds = 200;
 constexpr int most_tries = 40;
 
 constexpr const char *promise_name = "people_os_spine_attaching";
+
+bool attaching;
 
 const char *inside(const Span &span) {
   return psprintf("\"timestamp\" IS NOT NULL AND \"timestamp\" >= '%s'::pg_catalog.timestamptz AND \"timestamp\" < '%s'::pg_catalog.timestamptz",
@@ -148,13 +151,9 @@ Oid make_leaf(const PartitionWork &work, const Span &span, bool with_bounds) {
                              with_bounds ? psprintf(", CONSTRAINT %s CHECK (%s)", promise_name, inside(span)) : "",
                              OidIsValid(tablespace) ? psprintf(" TABLESPACE %s", quote_identifier(get_tablespace_name(tablespace))) : ""));
   Oid leaf = get_relname_relid(name, schema);
-  run_own_statement(psprintf("CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %s"
-                             " FOR EACH STATEMENT EXECUTE FUNCTION spine.refuse_change()", table));
-  run_own_statement(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change, ENABLE ROW LEVEL SECURITY", table));
-  revoke_all(leaf);
+  guard_leaf(leaf);
   run_sql(psprintf("COMMENT ON TABLE %s IS 'The events from %s to before %s: read and written through spine.events'", table,
                    sql_moment(span.starts), sql_moment(span.ends)));
-  run_sql(psprintf("COMMENT ON TRIGGER refuse_change ON %s IS 'Refuses UPDATE, DELETE and TRUNCATE that name the partition'", table));
   return leaf;
 }
 
@@ -189,12 +188,41 @@ void lock_briefly(const PartitionWork &work, const List *relids) {
   }
 }
 
-void attach_leaf(const PartitionWork &work, Oid leaf, const Span &span, bool with_bounds) {
+void attach_leaf(const PartitionWork &work, Oid leaf, const Span &span, Bounds bounds) {
   if (OidIsValid(work.others)) promise(work.others, psprintf("NOT (%s)", inside(span)));
-  run_own_statement(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s') TO ('%s')", qualified(work.root),
-                             qualified(leaf), sql_moment(span.starts), sql_moment(span.ends)));
+  if (bounds == Bounds::checked) promise(leaf, inside(span));
+  attaching = true;
+  PG_TRY();
+  {
+    run_own_statement(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s') TO ('%s')", qualified(work.root),
+                               qualified(leaf), sql_moment(span.starts), sql_moment(span.ends)));
+  }
+  PG_FINALLY();
+  {
+    attaching = false;
+  }
+  PG_END_TRY();
   if (OidIsValid(work.others)) drop_promise(work.others);
-  if (with_bounds) drop_promise(leaf);
+  if (bounds != Bounds::empty) drop_promise(leaf);
+}
+
+bool is_attaching() { return attaching; }
+
+void guard_leaf(Oid leaf) {
+  const char *table = qualified(leaf);
+  // It gets that of spine.events.
+  if (OidIsValid(get_trigger_oid(leaf, "refuse_row_change", true))) run_own_statement(psprintf("DROP TRIGGER refuse_row_change ON %s", table));
+  run_own_statement(psprintf("CREATE OR REPLACE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %s"
+                             " FOR EACH STATEMENT EXECUTE FUNCTION spine.refuse_change()", table));
+  run_own_statement(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change, ENABLE ROW LEVEL SECURITY", table));
+  run_sql(psprintf("COMMENT ON TRIGGER refuse_change ON %s IS 'Refuses UPDATE, DELETE and TRUNCATE that name the partition'", table));
+  revoke_all(leaf);
+}
+
+void note_chains(Oid leaf, TimestampTz starts) {
+  // Its text needs no search_path.
+  run_sql(psprintf("INSERT INTO spine.chain_partitions SELECT DISTINCT organization_id, $1 FROM ONLY %s ON CONFLICT DO NOTHING", qualified(leaf)),
+          {{TIMESTAMPTZOID, TimestampTzGetDatum(starts)}});
 }
 
 uint64 run_sql_as_of(Snapshot snapshot, const char *statement, bool read_only, std::initializer_list<Datum> moments) {

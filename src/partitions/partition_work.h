@@ -33,8 +33,22 @@ Oid make_leaf(const PartitionWork &work, const Span &span, bool with_bounds);
 void lock_briefly(const PartitionWork &work, const List *relids);
 
 // Attaches a table, with the default partition locked. The caller knows that each of the two holds nothing that belongs to the
-// other, so neither is read. with_bounds: as it was made.
-void attach_leaf(const PartitionWork &work, Oid leaf, const Span &span, bool with_bounds);
+// other, so neither is read.
+enum class Bounds {
+  empty,    // the table has no rows
+  made,     // it was made with its bounds
+  checked   // the caller has looked, and nobody has written since
+};
+void attach_leaf(const PartitionWork &work, Oid leaf, const Span &span, Bounds bounds);
+
+// Whether attach_leaf runs.
+bool is_attaching();
+
+// Gives a table the trigger and the row security that a partition needs of its own, and takes rights on it from all others.
+void guard_leaf(Oid leaf);
+
+// Says in spine.chain_partitions that a partition which starts then has events of the chains that the table has.
+void note_chains(Oid leaf, TimestampTz starts);
 
 // As of now: whether the default partition has events of the span; also those that nobody else sees yet, where it is locked.
 bool others_have(const PartitionWork &work, const Span &span);

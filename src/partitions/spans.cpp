@@ -1,6 +1,7 @@
 #include "partitions/spans.h"
 
 #include "server/errors.h"
+#include "store/partitions.h"
 
 extern "C" {
 #include <access/table.h>
@@ -91,6 +92,18 @@ List *partition_spans(Oid root) {
   }
   table_close(relation, NoLock);
   return spans;
+}
+
+TimestampTz start_of(Oid root, Oid leaf) {
+  Relation relation = table_open(root, AccessShareLock);
+  PartitionDesc partitions = RelationGetPartitionDesc(relation, false);
+  TimestampTz starts = default_partition_starts;
+  for (int i = 1; partitions->nparts > 0 && i <= partitions->boundinfo->ndatums; i++) {
+    int index = partitions->boundinfo->indexes[i];
+    if (index >= 0 && partitions->oids[index] == leaf) starts = bound_at(partitions->boundinfo, i - 1);
+  }
+  table_close(relation, NoLock);
+  return starts;
 }
 
 bool free_piece(const Cut &cut, const List *spans, TimestampTz moment, bool whole, Span *piece) {

@@ -33,6 +33,9 @@ class Cut {
 // The bounds of a table's partitions but for the default one, in their order; an open end is infinite. A list of Span.
 List *partition_spans(Oid root);
 
+// Where a partition starts; the default one, behind all others.
+TimestampTz start_of(Oid root, Oid leaf);
+
 // What is left of the piece of time that cut has around the moment, from the moment on or, where whole, from the piece's start,
 // when what the spans hold is taken away. False: a span holds the moment, and *piece is that span.
 bool free_piece(const Cut &cut, const List *spans, TimestampTz moment, bool whole, Span *piece);

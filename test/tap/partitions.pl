@@ -169,5 +169,31 @@ $node->safe_psql('past', "SELECT spine.emit_event('hcm.employee.updated', entity
 is($node->safe_psql('past', "SELECT intact, events FROM spine.verify_chain('@{[org(120)]}')"), 't|601', 'a chain whose end was moved goes on');
 like(($node->psql('past', 'DELETE FROM spine.events_default'))[2], qr/immutable/, 'nobody else may take events out');
 
+# A partition that was detached comes back with its events: by the spine's function, or by an administrator's ALTER TABLE.
+my ($leaf, $from, $to) = split /\|/, $node->safe_psql('past', q{SELECT c.oid::regclass, m[1], m[2] FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
+  regexp_match(pg_get_expr(c.relpartbound, c.oid), $re$FROM \('(.*)'\) TO \('(.*)'\)$re$) m WHERE i.inhparent = 'spine.events'::regclass AND m IS NOT NULL ORDER BY c.relname LIMIT 1});
+my $known = q{SELECT count(*), count(*) FILTER (WHERE starts = '} . $from . q{') FROM spine.chain_partitions};
+my $known_before = $node->safe_psql('past', $known);
+like($known_before, qr/\|20$/, "$leaf has events of all chains");
+my $detach = UNGUARD . " ALTER TABLE spine.events DETACH PARTITION $leaf; DELETE FROM spine.chain_partitions WHERE starts = '$from';";
+foreach my $way ([ 'spine.attach_partition', "SELECT spine.attach_partition('$leaf', '$from', '$to')" ],
+	[ 'ALTER TABLE', UNGUARD . " ALTER TABLE spine.events ATTACH PARTITION $leaf FOR VALUES FROM ('$from') TO ('$to')" ])
+{
+	my ($name, $statement) = @$way;
+	$node->safe_psql('past', $detach);
+	isnt($node->safe_psql('past', $known), $known_before, "$name: it was detached");
+	$node->safe_psql('past', $statement);
+	is($node->safe_psql('past', $known), $known_before, "$name: chain_partitions says what it holds");
+	is($node->safe_psql('past', 'SELECT count(*) FROM spine.verify_chain() WHERE NOT intact'), '0', "$name: chains are intact");
+	is($node->safe_psql('past', "SELECT string_agg(tgname || tgenabled::text, ' ' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = '$leaf'::regclass"),
+		'refuse_changeA refuse_row_changeA zz_chain_eventA', "$name: it has its triggers");
+}
+$node->safe_psql('past', $detach);
+like(($node->psql('past', "SELECT spine.attach_partition('$leaf', '$from', '$from'::timestamptz + interval '1 hour')"))[2], qr/has events that are not from/,
+	'not with other bounds than its events have');
+like(($node->psql('past', "SELECT spine.attach_partition('$leaf', '$from', '$to'::timestamptz + interval '1 day')"))[2], qr/would overlap/, 'nor with those that another partition has');
+is($node->safe_psql('past', q{SELECT count(*) FROM pg_constraint WHERE conname LIKE 'people_os_spine%'}), '0', 'no constraint is left over');
+$node->safe_psql('past', "SELECT spine.attach_partition('$leaf', '$from', '$to')");
+
 $node->stop;
 done_testing();
