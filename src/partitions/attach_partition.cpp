@@ -60,12 +60,9 @@ void note_attached(const AlterTableStmt *statement) {
     Oid leaf = RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, true);
     if (!OidIsValid(leaf) || !OidIsValid(root) || root != spine_table("events") || get_rel_relkind(leaf) != RELKIND_RELATION) continue;
     CommandCounterIncrement();
-    OwnersRights rights;
-    rights.begin();
     SPI_connect();
     note_chains(leaf, start_of(root, leaf));
     SPI_finish();
-    rights.end();
   }
 }
 

@@ -1,5 +1,6 @@
 // spine.move_from_default: events of intervals that have ended go from the default partition into partitions of their own.
 #include "partitions/partition_work.h"
+#include "server/cached_table.h"
 #include "server/errors.h"
 #include "server/sql.h"
 
@@ -137,9 +138,12 @@ void forget_emptied(const PartitionWork &work, const EmptiedChains &emptied) {
   const char *statement = psprintf("DELETE FROM spine.chain_partitions c USING unnest($1, $2) m (organization_id, last)"
                                    " WHERE c.organization_id = m.organization_id AND c.starts = 'infinity' AND NOT EXISTS (SELECT FROM ONLY %s e"
                                    "  WHERE e.organization_id = m.organization_id AND e.sequence > m.last)", qualified(work.others));
+  OwnersRights rights;
+  rights.begin_as_owner_of(spine_table("chain_partitions"));
   Snapshot now = RegisterSnapshot(GetLatestSnapshot());
   (void)SPI_execute_snapshot(SPI_prepare(statement, 2, types), values, nullptr, now, InvalidSnapshot, false, true, 0);
   UnregisterSnapshot(now);
+  rights.end();
 }
 
 }  // namespace

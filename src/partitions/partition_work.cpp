@@ -1,6 +1,7 @@
 #include "partitions/partition_work.h"
 
 #include "core/uuid.h"
+#include "server/cached_table.h"
 #include "server/compat.h"
 #include "server/errors.h"
 #include "server/json.h"
@@ -12,6 +13,7 @@
 #include "store/platform_event.h"
 
 extern "C" {
+#include <access/htup_details.h>
 #include <access/table.h>
 #include <catalog/heap.h>
 #include <catalog/namespace.h>
@@ -28,6 +30,7 @@ extern "C" {
 #include <utils/lsyscache.h>
 #include <utils/numeric.h>
 #include <utils/snapmgr.h>
+#include <utils/syscache.h>
 #include <utils/wait_event.h>
 #include <miscadmin.h>
 }
@@ -48,6 +51,16 @@ bool attaching;
 const char *inside(const Span &span) {
   return psprintf("\"timestamp\" IS NOT NULL AND \"timestamp\" >= '%s'::pg_catalog.timestamptz AND \"timestamp\" < '%s'::pg_catalog.timestamptz",
                   sql_moment(span.starts), sql_moment(span.ends));
+}
+
+// Of a relation or a schema.
+Oid owner_of(int cache, Oid object) {
+  HeapTuple row = SearchSysCache1(cache, ObjectIdGetDatum(object));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for object %u", object);
+  Oid owner = cache == RELOID ? reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner
+                              : reinterpret_cast<Form_pg_namespace>(GETSTRUCT(row))->nspowner;
+  ReleaseSysCache(row);
+  return owner;
 }
 
 Node *parse_expression(const char *text) {
@@ -124,7 +137,7 @@ void PartitionWork::begin(const char *function) {
                     errhint("Events are emitted into the table that CREATE EXTENSION made; put it back.")));
   others = partition_from(relation, default_partition_starts).relid;
   table_close(relation, NoLock);
-  rights.begin();
+  rights.begin_as(owner_of(NAMESPACEOID, get_rel_namespace(root)));
   SPI_connect();
 }
 
@@ -152,6 +165,9 @@ Oid make_leaf(const PartitionWork &work, const Span &span, bool with_bounds) {
                              OidIsValid(tablespace) ? psprintf(" TABLESPACE %s", quote_identifier(get_tablespace_name(tablespace))) : ""));
   Oid leaf = get_relname_relid(name, schema);
   guard_leaf(leaf);
+  Oid owner = owner_of(RELOID, work.root);
+  if (owner != GetUserId())
+    run_own_statement(psprintf("ALTER TABLE %s OWNER TO %s", table, quote_identifier(GetUserNameFromId(owner, false))));
   run_sql(psprintf("COMMENT ON TABLE %s IS 'The events from %s to before %s: read and written through spine.events'", table,
                    sql_moment(span.starts), sql_moment(span.ends)));
   return leaf;
@@ -220,9 +236,12 @@ void guard_leaf(Oid leaf) {
 }
 
 void note_chains(Oid leaf, TimestampTz starts) {
+  OwnersRights rights;
+  rights.begin_as_owner_of(spine_table("chain_partitions"));
   // Its text needs no search_path.
   run_sql(psprintf("INSERT INTO spine.chain_partitions SELECT DISTINCT organization_id, $1 FROM ONLY %s ON CONFLICT DO NOTHING", qualified(leaf)),
           {{TIMESTAMPTZOID, TimestampTzGetDatum(starts)}});
+  rights.end();
 }
 
 uint64 run_sql_as_of(Snapshot snapshot, const char *statement, bool read_only, std::initializer_list<Datum> moments) {

@@ -12,7 +12,8 @@ extern "C" {
 namespace spine {
 
 // One call of a function that works on the partitions of spine.events. One at a time does so; others wait for it, and emitters
-// do not. Runs with the rights of the table's owner, connected to SPI.
+// do not. Runs, connected to SPI, with the rights of the schema's owner: that of spine.events needs none on what its partitions are
+// made with.
 struct PartitionWork {
   Oid root;    // spine.events; locked, but not open, or it could not be altered
   Oid others;  // the default partition; InvalidOid without one
