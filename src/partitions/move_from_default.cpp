@@ -12,6 +12,7 @@ extern "C" {
 #include <catalog/pg_type_d.h>
 #include <funcapi.h>
 #include <miscadmin.h>
+#include <utils/guc.h>
 #include <utils/lsyscache.h>
 #include <utils/snapmgr.h>
 #include <utils/timestamp.h>
@@ -140,9 +141,14 @@ void forget_emptied(const PartitionWork &work, const EmptiedChains &emptied) {
                                    "  WHERE e.organization_id = m.organization_id AND e.sequence > m.last)", qualified(work.others));
   OwnersRights rights;
   rights.begin_as_owner_of(spine_table("chain_partitions"));
+  // A look into the index for each: the table is full of what was just moved.
+  int level = NewGUCNestLevel();
+  for (const char *other_way : {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"})
+    (void)set_config_option(other_way, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
   Snapshot now = RegisterSnapshot(GetLatestSnapshot());
   (void)SPI_execute_snapshot(SPI_prepare(statement, 2, types), values, nullptr, now, InvalidSnapshot, false, true, 0);
   UnregisterSnapshot(now);
+  AtEOXact_GUC(true, level);
   rights.end();
 }
 
