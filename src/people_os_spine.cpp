@@ -5,6 +5,7 @@
 #include "capture/capture.h"
 #include "capture/required_events.h"
 #include "guard/guard.h"
+#include "partitions/partitions.h"
 #include "server/compat.h"
 #include "server/errors.h"
 #include "server/settings.h"
@@ -181,15 +182,19 @@ void on_executor_finish(QueryDesc *query) {
 void on_utility(PlannedStmt *planned, const char *text, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
                 QueryCompletion *completion) {
-  GuardedStatement outer = begin_statement(planned, text);
+  GuardedStatement outer = begin_statement(planned, text, context == PROCESS_UTILITY_SUBCOMMAND);
   CapturedQuery outer_query = begin_triggers(nullptr);
   bool explains = IsA(planned->utilityStmt, ExplainStmt);
   if (explains) begin_explain();
+  // Some statements are gone once they have run; this kind is not.
+  const AlterTableStmt *altered =
+      IsA(planned->utilityStmt, AlterTableStmt) ? reinterpret_cast<const AlterTableStmt *>(planned->utilityStmt) : nullptr;
   PG_TRY();
   {
     if (!IsBinaryUpgrade) judge_statement(planned->utilityStmt);
     ProcessUtility_hook_type next = next_utility != nullptr ? next_utility : standard_ProcessUtility;
     next(planned, text, read_only_tree, context, parameters, environment, destination, completion);
+    if (altered != nullptr && !IsBinaryUpgrade) note_attached(altered);
   }
   PG_FINALLY();
   {

@@ -108,6 +108,10 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "require_events", nobody},
     {ObjectKind::function, "stop_requiring_events", nobody},
     {ObjectKind::function, "forget_watch", nobody},
+    // For the owner of spine.events.
+    {ObjectKind::function, "attach_partition", nobody},
+    {ObjectKind::function, "create_partitions", nobody},
+    {ObjectKind::function, "move_from_default", nobody},
     // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
     {ObjectKind::function, "wipe_erased", nobody},
     {ObjectKind::function, "grant_emitter", nobody},

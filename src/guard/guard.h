@@ -26,7 +26,8 @@ struct GuardedStatement {
   CommandTag tag;
   const char *text;  // null: whatever the client sent
   int length;
-  bool is_recorded;  // as let through
+  bool is_own;       // the spine's (store/own_statement.h)
+  bool is_recorded;  // as let through; nothing of what it does is judged
   bool is_harmless;  // whatever it does to whichever object
   Oid cleared;       // the table that it alters in a way that was judged harmless, with its partitions
   bool makes_partition;  // creates a table that may become one
@@ -35,7 +36,8 @@ struct GuardedStatement {
 };
 
 // Around each utility statement: returns the one that it runs in, which is to be given back, also after an error.
-GuardedStatement begin_statement(const PlannedStmt *planned, const char *text);
+// is_part: it is a step of that one.
+GuardedStatement begin_statement(const PlannedStmt *planned, const char *text, bool is_part);
 void end_statement(const GuardedStatement &outer);
 
 // Before the statement begun runs. Raises SP024 where the guard refuses it.

@@ -9,6 +9,7 @@
 #include "server/compat.h"
 #include "server/errors.h"
 #include "server/event_trigger.h"
+#include "store/own_statement.h"
 
 extern "C" {
 #include <access/relation.h>
@@ -551,6 +552,7 @@ void judge_rights(const Guarded &guarded, Node *tree) {
 }  // namespace
 
 void judge_statement(Node *tree) {
+  if (current_statement.is_own) return;
   if (is_harmless_statement(nodeTag(tree))) {
     current_statement.is_harmless = true;
     return;
@@ -564,10 +566,12 @@ void judge_statement(Node *tree) {
   judge_rights(guarded, tree);
 }
 
-GuardedStatement begin_statement(const PlannedStmt *planned, const char *text) {
+GuardedStatement begin_statement(const PlannedStmt *planned, const char *text, bool is_part) {
   GuardedStatement outer = current_statement;
   current_statement = {};
   current_statement.was_judged = true;
+  current_statement.is_own = take_own_statement(text) || (is_part && outer.is_own);
+  current_statement.is_recorded = current_statement.is_own;
   current_statement.tag = CreateCommandTag(planned->utilityStmt);
   current_statement.text = text + Max(planned->stmt_location, 0);
   current_statement.length = planned->stmt_len;

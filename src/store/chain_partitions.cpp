@@ -26,6 +26,7 @@ constexpr const char *statement = "INSERT INTO spine.chain_partitions VALUES ($1
 // What this transaction said, or found said, each in the slot that the chain's number names.
 struct Noted {
   uint64 generation;
+  Oid table;  // another one after DROP and CREATE EXTENSION in one transaction
   Uuid organization;
   TimestampTz starts;
 };
@@ -77,12 +78,13 @@ void ChainPartitionScan::end() {
 }
 
 void note_partition(const Uuid &organization, TimestampTz starts) {
-  Noted *known = &noted[chain_key(InvalidOid, organization) % lengthof(noted)];
-  if (known->generation == generation && known->organization == organization && known->starts == starts) return;
+  Oid table = spine_table("chain_partitions");
+  Noted *known = &noted[chain_key(table, organization) % lengthof(noted)];
+  if (known->generation == generation && known->table == table && known->organization == organization && known->starts == starts) return;
   if (!is_said(organization, starts)) {
     static SPIPlanPtr plan;
     OwnersRights rights;
-    rights.begin_as_owner_of(spine_table("chain_partitions"));
+    rights.begin_as_owner_of(table);
     // What was emitted before a transaction became read-only is stored all the same.
     bool is_read_only = XactReadOnly;
     XactReadOnly = false;
@@ -98,7 +100,7 @@ void note_partition(const Uuid &organization, TimestampTz starts) {
     XactReadOnly = is_read_only;
     rights.end();
   }
-  *known = {generation, organization, starts};
+  *known = {generation, table, organization, starts};
 }
 
 void forget_noted_partitions() { generation++; }

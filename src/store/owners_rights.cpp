@@ -8,11 +8,15 @@ extern "C" {
 namespace spine {
 
 void OwnersRights::begin_as_owner_of(Oid table) {
-  GetUserIdAndSecContext(&role_, &security_);
   Relation relation = table_open(table, AccessShareLock);
   Oid owner = relation->rd_rel->relowner;
   table_close(relation, AccessShareLock);
-  SetUserIdAndSecContext(owner, security_ | SECURITY_LOCAL_USERID_CHANGE);
+  begin_as(owner);
+}
+
+void OwnersRights::begin_as(Oid role) {
+  GetUserIdAndSecContext(&role_, &security_);
+  SetUserIdAndSecContext(role, security_ | SECURITY_LOCAL_USERID_CHANGE);
 }
 
 void OwnersRights::end() { SetUserIdAndSecContext(role_, security_); }

@@ -11,6 +11,8 @@ class OwnersRights {
   void begin() { begin_as_owner_of(events_relid()); }
   // Of another table of the spine's, which may have been given to another role.
   void begin_as_owner_of(Oid table);
+  // Of another role altogether, as the caller judges.
+  void begin_as(Oid role);
   void end();
 
  private:
