@@ -243,7 +243,7 @@ LOAD 'people_os_spine';
 SELECT 'spine.' || coalesce(proname, relname, CASE WHEN typtype = 'e' THEN typname END)
   FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
   LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
-  LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND relkind IN ('r', 'p', 'v', 'S', 'm')
+  LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND relkind IN ('r', 'p', 'v', 'S', 'm') AND NOT relispartition
   LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
  WHERE d.deptype = 'e' AND extname = 'people_os_spine'
    AND coalesce(proname, relname, CASE WHEN typtype = 'e' THEN typname END) IS NOT NULL
@@ -264,7 +264,7 @@ SQL
 SELECT format('spine.%s.%s', relname, attname)
   FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
   JOIN pg_attribute ON attrelid = c.oid
- WHERE relkind IN ('r', 'p', 'v') AND attnum > 0 AND NOT attisdropped
+ WHERE relkind IN ('r', 'p', 'v') AND NOT relispartition AND attnum > 0 AND NOT attisdropped
 SQL
 	is(differences(\@columns, [ split /\n/, $there ]), '', 'and all columns of tables and views');
 	return;
