@@ -2,6 +2,7 @@
 SET TimeZone = 'UTC';
 SET DateStyle = ISO;
 SELECT * FROM spine.create_partitions('0', 1);
+\echo :LAST_ERROR_SQLSTATE
 SELECT * FROM spine.create_partitions('-1 month', 1);
 SELECT * FROM spine.create_partitions('1 month 2 days', 1);
 SELECT * FROM spine.create_partitions('59 minutes', 1);
@@ -10,6 +11,8 @@ SELECT * FROM spine.create_partitions('200 years', 1);
 SELECT * FROM spine.create_partitions('1 month', -1);
 SELECT * FROM spine.create_partitions('1 month', 1001);
 SELECT * FROM spine.create_partitions('100 years', 1000);
+SELECT spine.attach_partition('spine.events_default', '2020-01-01', '2020-02-01');
+\echo :LAST_ERROR_SQLSTATE
 
 -- The bounds of partitions beside what they would be.
 CREATE FUNCTION pg_temp.bounds() RETURNS TABLE (name text, starts timestamptz, ends timestamptz) LANGUAGE sql AS $$

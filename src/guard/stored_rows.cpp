@@ -49,6 +49,11 @@ bool is_events(Oid relid) {
   return guarded.holds_events(relid);
 }
 
+// The table that the statement names, where this is a partition of it.
+Oid named_by(const PlannedStmt *statement, const ModifyTable *modify, Oid relid) {
+  return modify->rootRelation == 0 ? relid : rt_fetch(modify->rootRelation, statement->rtable)->relid;
+}
+
 void judge_plan(const PlannedStmt *statement, const Plan *plan, const char *text) {
   if (plan == nullptr || !IsA(plan, ModifyTable)) return;
   const ModifyTable *modify = reinterpret_cast<const ModifyTable *>(plan);
@@ -56,7 +61,7 @@ void judge_plan(const PlannedStmt *statement, const Plan *plan, const char *text
   ListCell *index;
   foreach (index, modify->resultRelations) {
     Oid relid = rt_fetch(static_cast<Index>(lfirst_int(index)), statement->rtable)->relid;
-    if (change != nullptr && is_events(relid)) refuse_change(change, get_rel_name(relid));
+    if (change != nullptr && is_events(relid)) refuse_change(change, get_rel_name(named_by(statement, modify, relid)));
     Guarded guarded;
     if (defines_objects(relid) && guarded.find())
       refuse_query(change != nullptr ? change : "INSERT", psprintf("system catalog %s", get_rel_name(relid)), text);

@@ -102,7 +102,10 @@ uint64 move_rows(const PartitionWork &work, Oid leaf, const Span &span) {
   PopActiveSnapshot();
   UnregisterSnapshot(now);
   CommandCounterIncrement();
-  if (removed != inserted) elog(ERROR, "moved " UINT64_FORMAT " events, but removed " UINT64_FORMAT, inserted, removed);
+  if (removed != inserted)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_PARTITION_BUSY),
+                    errmsg("moved " UINT64_FORMAT " events, but removed " UINT64_FORMAT, inserted, removed),
+                    errhint("Somebody else alters stored events. Call again, and verify the chains.")));
   return inserted;
 }
 

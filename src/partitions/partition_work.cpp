@@ -56,7 +56,9 @@ const char *inside(const Span &span) {
 // Of a relation or a schema.
 Oid owner_of(int cache, Oid object) {
   HeapTuple row = SearchSysCache1(cache, ObjectIdGetDatum(object));
-  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for object %u", object);
+  if (!HeapTupleIsValid(row))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("object %u is gone", object),
+                    errhint("Somebody dropped it meanwhile. Call again.")));
   Oid owner = cache == RELOID ? reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner
                               : reinterpret_cast<Form_pg_namespace>(GETSTRUCT(row))->nspowner;
   ReleaseSysCache(row);

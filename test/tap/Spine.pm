@@ -37,7 +37,7 @@ use constant GUARDS_ON => q{DO $$ BEGIN
 	  IF EXISTS (SELECT FROM pg_extension WHERE extname = 'hidden') THEN UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden'; END IF;
 	END $$;
 	};
-use constant TRIGGERS_ON => 'ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change;' . "\n";
+use constant TRIGGERS_ON => 'ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event, ENABLE ALWAYS TRIGGER refuse_change, ENABLE ALWAYS TRIGGER refuse_row_change; ALTER TABLE spine.events_default ENABLE ALWAYS TRIGGER refuse_change;' . "\n";
 # An administrator's way.
 use constant UNGUARD => q{SET people_os_spine.environment = 'test'; SET people_os_spine.unguard = 'a test';};
 

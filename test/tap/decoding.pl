@@ -31,7 +31,7 @@ $node->safe_psql('postgres', 'CREATE ROLE debezium LOGIN REPLICATION; GRANT CREA
 $node->safe_psql('postgres', emit('before', $one));
 is_refused($node, 'postgres', 'CREATE PUBLICATION p FOR TABLE spine.events', '42501', 'who does not own the table does not publish it', role => 'debezium');
 is_refused($node, 'postgres', "SELECT pg_create_logical_replication_slot('s', 'pgoutput')", '42501', 'who may not replicate makes no slot', role => 'plain');
-$node->safe_psql('postgres', "CREATE PUBLICATION spine_events FOR TABLE spine.events; CREATE PUBLICATION spine_b FOR TABLE spine.events WHERE (organization_id = '$other') WITH (publish = 'insert')");
+$node->safe_psql('postgres', "CREATE PUBLICATION spine_events FOR TABLE spine.events WITH (publish_via_partition_root = true); CREATE PUBLICATION spine_b FOR TABLE spine.events WHERE (organization_id = '$other') WITH (publish = 'insert', publish_via_partition_root = true)");
 
 # What is there already is read from the table, as anybody reads it.
 my $count = q(SELECT count(*) FROM spine.events WHERE entity_type <> 'rights');
@@ -89,7 +89,7 @@ sub are_stored
 	local $ENV{PGUSER}    = 'debezium';
 	local $ENV{PGOPTIONS} = '-c TimeZone=UTC';
 	my $lines = $node->pg_recvlogical_upto('postgres', 'json', $end, 60,
-		'format-version' => 2, 'add-tables' => 'spine.events', 'include-transaction' => 'false', 'include-pk' => 'true');
+		'format-version' => 2, 'add-tables' => 'spine.events_default', 'include-transaction' => 'false', 'include-pk' => 'true');
 	# Its numbers are kept as text.
 	my $json = JSON::PP->new->utf8->allow_bignum;
 	my (@rows, %kinds);
@@ -100,7 +100,7 @@ sub are_stored
 		$_ = "\\x$_" foreach grep { defined } @value{qw(previous_hash event_hash payload_salt personal_salt)};    # wal2json leaves that away
 		push @rows, [ @value{@columns} ];
 	}
-	is_deeply(\%kinds, { 'I spine.events organization_id,timestamp,sequence' => scalar @expected }, 'wal2json: inserts of spine.events, by the primary key');
+	is_deeply(\%kinds, { 'I spine.events_default organization_id,timestamp,sequence' => scalar @expected }, 'wal2json: inserts into the partition of spine.events, by the primary key');
 	are_stored(\@rows, 'wal2json', @expected);
 }
 

@@ -206,14 +206,15 @@ is($node->safe_psql('postgres', <<'SQL'), '', 'every object of the extension has
 WITH member AS (
   SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
      AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'people_os_spine')),
-relation AS (SELECT objid AS oid FROM member WHERE classid = 'pg_class'::regclass),
+-- What a partition has from its table has its comment there.
+relation AS (SELECT c.oid, relispartition AS is_partition FROM member JOIN pg_class c ON c.oid = objid WHERE classid = 'pg_class'::regclass),
 item (classid, objid, objsubid) AS (
   SELECT classid, objid, 0 FROM member
    WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.oid = objid AND (t.typrelid <> 0 OR t.typelem <> 0)))
-  UNION SELECT 'pg_class'::regclass, attrelid, attnum FROM pg_attribute JOIN relation r ON attrelid = r.oid JOIN pg_class c ON c.oid = r.oid WHERE attnum > 0 AND NOT attisdropped AND relkind <> 'S'
-  UNION SELECT 'pg_trigger'::regclass, t.oid, 0 FROM pg_trigger t JOIN relation r ON tgrelid = r.oid WHERE NOT tgisinternal
-  UNION SELECT 'pg_constraint'::regclass, c.oid, 0 FROM pg_constraint c JOIN relation r ON conrelid = r.oid WHERE contype <> 'n'
-  UNION SELECT 'pg_class'::regclass, indexrelid, 0 FROM pg_index JOIN relation r ON indrelid = r.oid
+  UNION SELECT 'pg_class'::regclass, attrelid, attnum FROM pg_attribute JOIN relation r ON attrelid = r.oid JOIN pg_class c ON c.oid = r.oid WHERE attnum > 0 AND NOT attisdropped AND relkind <> 'S' AND NOT relispartition
+  UNION SELECT 'pg_trigger'::regclass, t.oid, 0 FROM pg_trigger t JOIN relation r ON tgrelid = r.oid WHERE NOT tgisinternal AND tgparentid = 0
+  UNION SELECT 'pg_constraint'::regclass, c.oid, 0 FROM pg_constraint c JOIN relation r ON conrelid = r.oid WHERE contype <> 'n' AND NOT is_partition
+  UNION SELECT 'pg_class'::regclass, indexrelid, 0 FROM pg_index JOIN relation r ON indrelid = r.oid WHERE NOT is_partition
   UNION SELECT 'pg_policy'::regclass, p.oid, 0 FROM pg_policy p JOIN relation r ON polrelid = r.oid
   UNION SELECT 'pg_rewrite'::regclass, w.oid, 0 FROM pg_rewrite w JOIN relation r ON ev_class = r.oid WHERE rulename <> '_RETURN'
   UNION SELECT 'pg_namespace'::regclass, 'spine'::regnamespace, 0

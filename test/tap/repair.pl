@@ -122,7 +122,7 @@ SET people_os_spine.actor_id = '$orgs[0]';
 INSERT INTO employee VALUES ('$orgs[0]', '$orgs[0]', 5);
 INSERT INTO parted VALUES ('$orgs[0]', '$orgs[0]', 5);
 CREATE INDEX mine ON spine.events (actor_id, "timestamp");
-CREATE PUBLICATION part FOR TABLE spine.events (id, organization_id, sequence, event_type) WHERE (organization_id = '$orgs[1]') WITH (publish = 'insert');
+CREATE PUBLICATION part FOR TABLE spine.events (id, organization_id, sequence, event_type) WHERE (organization_id = '$orgs[1]') WITH (publish = 'insert', publish_via_partition_root = true);
 SQL
 is_allowed($node, 'postgres', UNGUARD . 'CREATE POLICY mine ON spine.events AS RESTRICTIVE FOR SELECT TO app USING (sequence > 0)', 'a policy of somebody');
 

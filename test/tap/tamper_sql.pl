@@ -10,7 +10,7 @@ use Spine;
 
 my $node = spine_node('tamper_sql');
 my $off  = GUARDS_OFF . <<'SQL';
-ALTER TABLE spine.events DISABLE TRIGGER ALL;
+ALTER TABLE spine.events DISABLE TRIGGER ALL; ALTER TABLE spine.events_default DISABLE TRIGGER ALL;
 ALTER TABLE spine.events DROP CONSTRAINT events_pkey, DROP CONSTRAINT events_payload_check, DROP CONSTRAINT events_personal_check, DROP CONSTRAINT events_occurred_at_check,
   DROP CONSTRAINT events_event_type_check, DROP CONSTRAINT events_timestamp_check, DROP CONSTRAINT events_sequence_check,
   DROP CONSTRAINT events_previous_hash_check, DROP CONSTRAINT events_event_hash_check;
@@ -281,11 +281,11 @@ srand(20260119);
 $node->safe_psql('postgres', 'DELETE FROM spine.events');
 my @pool = map { org($_) } 600 .. 611;
 $node->safe_psql('postgres', <<'SQL');
-CREATE UNIQUE INDEX again ON spine.events (organization_id, sequence);
+CREATE UNIQUE INDEX again ON spine.events_default (organization_id, sequence);
 ALTER TABLE spine.events ENABLE TRIGGER ALL;
 SQL
 emit_chain($node, 12, @pool);
-$node->safe_psql('postgres', 'DROP INDEX spine.again; ALTER TABLE spine.events DISABLE TRIGGER ALL; CREATE TABLE pristine AS TABLE spine.events');
+$node->safe_psql('postgres', 'DROP INDEX spine.again; ALTER TABLE spine.events DISABLE TRIGGER ALL; ALTER TABLE spine.events_default DISABLE TRIGGER ALL; CREATE TABLE pristine AS TABLE spine.events');
 my @strokes = (
 	sub { sprintf 'DELETE FROM spine.events WHERE %s', $_[0] },
 	sub { sprintf q(UPDATE spine.events SET payload = '{"x": %d}' WHERE %s), int rand 99, $_[0] },
@@ -302,7 +302,7 @@ my @strokes = (
 foreach my $round (1 .. 12)
 {
 	my $many = 1 + int rand 30;
-	$node->safe_psql('postgres', join ";\n", 'TRUNCATE spine.events', 'INSERT INTO spine.events TABLE pristine ORDER BY random()',
+	$node->safe_psql('postgres', join ";\n", 'TRUNCATE spine.events_default', 'INSERT INTO spine.events TABLE pristine ORDER BY random()',
 		map { $strokes[ rand @strokes ]->(sprintf q(organization_id = '%s' AND sequence = %d), $pool[ rand @pool ], 1 + int rand 12) }
 		  1 .. $many);
 	my $now = rows_of($node);
@@ -317,8 +317,8 @@ agrees_with_model($node, rows_of($node), 'under SERIALIZABLE', settings => "SET 
 # More organizations than the folder has slots, lying across each other; then more of them with duplicates
 # than the list of these holds
 $node->safe_psql('postgres', <<'SQL');
-TRUNCATE spine.events;
-CREATE UNIQUE INDEX again ON spine.events (organization_id, sequence);
+TRUNCATE spine.events_default;
+CREATE UNIQUE INDEX again ON spine.events_default (organization_id, sequence);
 ALTER TABLE spine.events ENABLE TRIGGER ALL;
 CREATE FUNCTION tenant(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN md5(n::text)::uuid;
 SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
@@ -331,7 +331,7 @@ SELECT count(*), count(*) FILTER (WHERE intact), count(*) FILTER (WHERE events =
 SQL
 $node->safe_psql('postgres', <<'SQL');
 DROP INDEX spine.again;
-ALTER TABLE spine.events DISABLE TRIGGER ALL;
+ALTER TABLE spine.events DISABLE TRIGGER ALL; ALTER TABLE spine.events_default DISABLE TRIGGER ALL;
 INSERT INTO spine.events SELECT (jsonb_populate_record(e, jsonb_build_object('id', gen_random_uuid()))).*
   FROM spine.events e JOIN generate_series(1, 1100) n ON organization_id = tenant(n) WHERE sequence = 1;
 DELETE FROM spine.events WHERE organization_id = tenant(15000) AND sequence = 1;
@@ -365,8 +365,8 @@ ok($stopped > 0, "statement_timeout stopped $stopped verifications with 57014");
 
 # Compressed and out-of-line payloads
 $node->safe_psql('postgres', <<'SQL');
-TRUNCATE spine.events;
-CREATE UNIQUE INDEX again ON spine.events (organization_id, sequence);
+TRUNCATE spine.events_default;
+CREATE UNIQUE INDEX again ON spine.events_default (organization_id, sequence);
 ALTER TABLE spine.events ENABLE TRIGGER ALL;
 CREATE FUNCTION bulk(n int) RETURNS text LANGUAGE sql RETURN (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, n));
 SQL
@@ -417,8 +417,8 @@ is_deeply([ map { (split /\|/)[1] . (split /\|/)[2] } @{ summaries_of($node) } ]
 
 # Healthy chains never alarm
 $node->safe_psql('postgres', <<'SQL');
-ALTER TABLE spine.events DISABLE TRIGGER ALL;
-TRUNCATE spine.events;
+ALTER TABLE spine.events DISABLE TRIGGER ALL; ALTER TABLE spine.events_default DISABLE TRIGGER ALL;
+TRUNCATE spine.events_default;
 ALTER TABLE spine.events ENABLE TRIGGER ALL;
 CREATE FUNCTION anything(depth int) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE r float8 := random();

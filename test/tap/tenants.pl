@@ -111,7 +111,7 @@ ALTER TABLE spine.events DISABLE TRIGGER ALL;
 UPDATE spine.events SET payload = '{"salary": 1}' WHERE organization_id = '$orgs[2]' AND sequence = 2;
 DELETE FROM spine.events WHERE organization_id = '$orgs[6]' AND sequence IN (4, 5);
 ALTER TABLE spine.events DROP CONSTRAINT events_pkey, ALTER organization_id DROP NOT NULL;
-CREATE UNIQUE INDEX ON spine.events (organization_id, sequence);
+CREATE UNIQUE INDEX ON spine.events_default (organization_id, sequence);
 UPDATE spine.events SET organization_id = NULL WHERE organization_id = '$orgs[8]' AND sequence = 28;
 SQL
 $node->safe_psql('postgres', $setup);

@@ -37,7 +37,7 @@ my %differences = (
 	'a constraint'   => [ 'ALTER TABLE spine.events DROP CONSTRAINT events_sequence_check', "ALTER TABLE spine.events ADD CONSTRAINT events_sequence_check CHECK (sequence >= 1);
 		COMMENT ON CONSTRAINT events_sequence_check ON spine.events IS '%table constraint events_sequence_check on spine.events%'" ],
 	'a constraint that is not valid' => [ "ALTER TABLE spine.role_bindings DROP CONSTRAINT role_bindings_capability_check; ALTER TABLE spine.role_bindings ADD CONSTRAINT role_bindings_capability_check
-		CHECK (capability IN ('emit', 'read', 'audit')) NOT VALID; COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS '%table constraint role_bindings_capability_check on spine.role_bindings%'",
+		CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold')) NOT VALID; COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS '%table constraint role_bindings_capability_check on spine.role_bindings%'",
 		'ALTER TABLE spine.role_bindings VALIDATE CONSTRAINT role_bindings_capability_check' ],
 	'an index'       => [ 'DROP INDEX spine.events_timestamp_idx', "CREATE INDEX events_timestamp_idx ON spine.events USING brin (\"timestamp\"); COMMENT ON INDEX spine.events_timestamp_idx IS '%index spine.events_timestamp_idx%'" ],
 	'a trigger\'s state' => [ 'ALTER TABLE spine.events ENABLE TRIGGER zz_chain_event', 'ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event' ],
@@ -119,7 +119,7 @@ SQL
 my $unknown = <<'SQL';
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend LEFT JOIN pg_class c ON classid = 'pg_class'::regclass AND objid = c.oid
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'people_os_spine')
-   AND NOT (classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_event_trigger'::regclass, 'pg_namespace'::regclass) OR coalesce(c.relkind IN ('r', 'v', 'S'), false))
+   AND NOT (classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_event_trigger'::regclass, 'pg_namespace'::regclass) OR coalesce(c.relkind IN ('r', 'p', 'v', 'S'), false))
 SQL
 
 # Lines of the extension after these statements, which are undone again.

@@ -286,7 +286,7 @@ SQL
 leaves_nothing($node, 'a failure of temporary files');
 
 # Large out-of-line values: most cancels come while one is fetched.
-$node->safe_psql('postgres', 'ALTER TABLE spine.events DISABLE TRIGGER ALL; TRUNCATE spine.events; ALTER TABLE spine.events ENABLE TRIGGER ALL, ALTER payload SET STORAGE EXTERNAL');
+$node->safe_psql('postgres', 'ALTER TABLE spine.events DISABLE TRIGGER ALL; ALTER TABLE spine.events_default DISABLE TRIGGER ALL; TRUNCATE spine.events_default; ALTER TABLE spine.events ENABLE TRIGGER ALL, ALTER payload SET STORAGE EXTERNAL');
 $node->safe_psql('postgres', <<'SQL');
 SELECT count(spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), actor_id => '00000000-0000-4000-8000-0000000000a1',
          payload => jsonb_build_object('text', repeat(md5(i::text), 30000)), organization_id => '00000000-0000-4000-8000-000000000001'))
@@ -297,7 +297,7 @@ goes_on($together, 'fetching with workers', 5, 10, 15, 20, 25, 30);
 leaves_nothing($node, 'a cancelled fetch');
 
 # Damaged out-of-line values: workers meet them, and all faults are found, once.
-$node->safe_psql('postgres', 'ALTER TABLE spine.events DISABLE TRIGGER ALL; TRUNCATE spine.events; ALTER TABLE spine.events ENABLE TRIGGER ALL, ALTER payload SET STORAGE EXTERNAL');
+$node->safe_psql('postgres', 'ALTER TABLE spine.events DISABLE TRIGGER ALL; ALTER TABLE spine.events_default DISABLE TRIGGER ALL; TRUNCATE spine.events_default; ALTER TABLE spine.events ENABLE TRIGGER ALL, ALTER payload SET STORAGE EXTERNAL');
 $node->safe_psql('postgres', <<'SQL');
 SELECT count(spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'c'), actor_id => '00000000-0000-4000-8000-0000000000a1',
          payload => CASE WHEN i % 3 = 0 THEN jsonb_build_object('text', repeat(md5(i::text), 150)) ELSE '{}' END,

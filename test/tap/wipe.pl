@@ -211,7 +211,7 @@ sub is_kept_by
 	my ($kept, $said) = wipe();
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is("$kept->{'spine.events_default'}[4] " . ($kept->{'spine.events_default'}[3] > 0 ? 'some' : 'none'), 'f some', "$name: not done");
-	like($said, qr/old versions are left in spine\.events: $who may still read them\nHINT: /, "$name: who");
+	like($said, qr/old versions are left in spine\.events_default: $who may still read them\nHINT: /, "$name: who");
 	return;
 }
 my $reader = $node->background_psql('postgres', on_error_stop => 1);
