@@ -232,7 +232,7 @@ void *__wrap_hash_search(HTAB *table, const void *key, HASHACTION action, bool *
 decltype(psprintf) __real_psprintf;
 char *__wrap_psprintf(const char *format, ...) {
   raise_if_due("psprintf");
-  char message[4096];
+  char message[65536];
   va_list arguments;
   va_start(arguments, format);
   (void)vsnprintf(message, sizeof message, format, arguments);
