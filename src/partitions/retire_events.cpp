@@ -145,7 +145,8 @@ void put_anchors(const Retired &one) {
                            {anchor_types[3], one.anchors[3]}, {UUIDOID, uuid_datum(one.id)}});
     rights.end();
     if (rows != static_cast<uint64>(one.chains))
-      elog(ERROR, "stored " UINT64_FORMAT " anchors of " INT64_FORMAT " chains", rows, one.chains);
+      ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.anchors\" suppressed an anchor"),
+                      errhint("Drop the trigger that somebody added.")));
   }
   rights.begin_as_owner_of(spine_table("chain_partitions"));
   (void)run_sql("DELETE FROM spine.chain_partitions WHERE starts OPERATOR(pg_catalog.=) $1", {{TIMESTAMPTZOID, TimestampTzGetDatum(one.span.starts)}});
