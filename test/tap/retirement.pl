@@ -144,6 +144,22 @@ is($summary->('spine.verify_chain()'), "1|t|9|4|12\n2|t|3|4|6\n3|t|2|1|2\n5|t|2|
 is($sql->("SELECT count(*) FROM spine.retire_events('$week[1][2]', 'again')"), '1', 'and so does the next');
 is($summary->("spine.verify_table('$week[1][0]')"), "1|t|3|4|6\n3|t|2|1|2", 'which is linked to what was dropped by the anchor');
 
+# A dump brings a retired table back with its key and its triggers, and the anchors.
+foreach my $format ('plain', 'custom')
+{
+	my $file = $node->basedir . "/dump.$format";
+	$node->command_ok([ 'pg_dump', '-F', $format, '-f', $file, '-p', $node->port, '-h', $node->host, 'postgres' ], "$format: it is dumped");
+	$node->safe_psql('postgres', "CREATE DATABASE $format");
+	$node->command_ok($format eq 'plain' ? [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-p', $node->port, '-h', $node->host, '-f', $file, '-d', $format ]
+		: [ 'pg_restore', '-e', '-p', $node->port, '-h', $node->host, '-d', $format, $file ], "$format: and restored");
+	is($node->safe_psql($format, "SELECT count(*) FILTER (WHERE intact), count(*) FROM spine.verify_table('$week[1][0]')"), '2|2', "$format: the retired table is intact");
+	is($node->safe_psql($format, $unwell), '0|', "$format: and all is well");
+	like(($node->psql($format, "ALTER TABLE $week[1][0] ADD PRIMARY KEY (id)"))[2], qr/guarded/, "$format: nothing else may be added to it");
+	like(($node->psql($format, "CREATE TRIGGER t BEFORE UPDATE OR DELETE ON $week[1][0] FOR EACH ROW EXECUTE FUNCTION spine.refuse_change()"))[2], qr/guarded/, "$format: nor another trigger");
+	$node->safe_psql($format, "SET people_os_spine.environment = 'test'; SELECT spine.attach_partition('$week[1][0]', '$week[1][1]', '$week[1][2]')");
+	is($node->safe_psql($format, 'SELECT count(*) FROM spine.verify_chain() WHERE NOT intact'), '0', "$format: it comes back");
+}
+
 # The default partition has older ones.
 set_days(60);
 emit_chain($node, 1, org(4));
