@@ -13,7 +13,7 @@ COMMENT ON FUNCTION spine.replay(regprocedure, uuid, bigint, bigint, bigint) IS
   'sequence (NULL: there was none). to_sequence NULL: up to the head as it is when the call begins. max_events: so many '
   'at most; the next call goes on behind the last. Reads in batches, as spine.read_events does, and says by NOTICE how '
   'far it is (people_os_spine.progress_interval). An error of the handler ends it, and the CONTEXT names the event. Warns '
-  'of missing events. Raises SP005 for a null organization, SP019 for a range that is none, SP032 for what is no such '
+  'of missing events, and tells by NOTICE which were retired. Raises SP005 for a null organization, SP019 for a range that is none, SP032 for what is no such '
   'function, SP045 for a damaged event, 42501';
 
 CREATE FUNCTION spine.entity_history(entity_type text, entity_id uuid) RETURNS SETOF spine.events

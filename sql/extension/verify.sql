@@ -24,6 +24,24 @@ COMMENT ON FUNCTION spine.verify_chain(uuid, bigint, bigint) IS
   'on spine.events. A role that may read some organizations verifies those, and others are to it as if they were not '
   'there. Raises SP019 for a range that is none, 42501';
 
+CREATE FUNCTION spine.verify_table(of_table regclass) RETURNS TABLE (
+  organization_id      uuid,
+  intact               boolean,
+  events               bigint,
+  first_sequence       bigint,
+  last_sequence        bigint,
+  head_hash            bytea,
+  faults               bigint,
+  first_fault_sequence bigint,
+  first_fault          text
+)
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_verify_table';
+COMMENT ON FUNCTION spine.verify_table(regclass) IS
+  'Verifies what one table holds of each chain: a partition of spine.events, or one that was retired. A chain''s first event there '
+  'must be linked to the event before it, which spine.anchors or spine.events has; where the table was retired, its last one must be '
+  'the anchor''s. Returns what spine.verify_chain does. For the owner of spine.events and superusers. Raises SP018 where it is no table '
+  'that holds events, 42501';
+
 CREATE FUNCTION spine.find_chain_faults(
   organization_id uuid   DEFAULT NULL,
   from_sequence   bigint DEFAULT NULL,

@@ -112,6 +112,8 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "attach_partition", nobody},
     {ObjectKind::function, "create_partitions", nobody},
     {ObjectKind::function, "move_from_default", nobody},
+    {ObjectKind::function, "retire_events", nobody},
+    {ObjectKind::function, "verify_table", nobody},
     // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
     {ObjectKind::function, "wipe_erased", nobody},
     {ObjectKind::function, "grant_emitter", nobody},

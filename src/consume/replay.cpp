@@ -3,6 +3,7 @@
 #include "server/compat.h"
 #include "server/errors.h"
 #include "server/settings.h"
+#include "store/anchors.h"
 #include "store/event_scan.h"
 #include "store/event_table.h"
 
@@ -103,6 +104,21 @@ int64 end_of_range(const Replay &replay) {
   return end;
 }
 
+// Those are no missing events.
+void pass_over_retired(Replay *replay) {
+  Anchor anchor;
+  AnchorReader anchors;
+  anchors.begin();
+  bool any = anchors.find(replay->organization, PG_INT64_MAX, &anchor) && anchor.sequence >= replay->first;
+  anchors.end();
+  if (!any) return;
+  int64 last = Min(anchor.sequence, replay->last);
+  if (last >= replay->first)
+    ereport(NOTICE, (errmsg("events " INT64_FORMAT " to " INT64_FORMAT " of organization %s were retired, and are not replayed", replay->first, last,
+                            uuid_text(replay->organization))));
+  replay->first = replay->expected = anchor.sequence + 1;
+}
+
 // Copies the next events; out-of-line values stay where they are.
 int read_batch(const Replay &replay, ReplayedEvent *events) {
   constexpr uint32 named = bit(Column::id) | bit(Column::event_type);
@@ -187,6 +203,7 @@ PGDLLEXPORT Datum spine_replay(PG_FUNCTION_ARGS) {
   // Open throughout, so that nothing alters what an event is under the handler.
   replay.relation = table_open(relid, AccessShareLock);
   require_handler(PG_GETARG_OID(0), replay.relation->rd_rel->reltype);
+  if (readable && replay.most > 0) pass_over_retired(&replay);
   replay.last = readable && replay.most > 0 ? end_of_range(replay) : 0;
   replay.started = replay.noticed = GetCurrentTimestamp();
 

@@ -38,9 +38,18 @@ SELECT 'views', e.wanted, coalesce(string_agg(c.relname, ', ' ORDER BY c.relname
     R"sql(
 SELECT 'the schema', 'nothing in it but the spine''s', coalesce(string_agg(s.what, ', ' ORDER BY s.what), 'nothing in it but the spine''s'),
        count(*) = 0, 'It could be taken for the spine''s own, now or after an update: move it to another schema.'
-  FROM (SELECT 'pg_class'::regclass AS classid, oid, oid::regclass::text AS what FROM pg_class
+  FROM (SELECT 'pg_class'::regclass AS classid, c.oid, c.oid::regclass::text AS what FROM pg_class c
          WHERE relnamespace = $1 AND relkind NOT IN ('i', 'I')
-           AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = oid AND inhparent = $3)
+           AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid AND inhparent = $3)
+           -- What was retired stays, as immutable as it was.
+           AND NOT (relkind = 'r' AND NOT relispartition AND relname ~ '^events_[0-9]{8}(_[0-9]{4})?$' AND relrowsecurity
+                    AND relowner = (SELECT r.relowner FROM pg_class r WHERE r.oid = $3)
+                    AND NOT EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee <> relowner)
+                    AND 2 = (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'refuse_change'
+                               JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass
+                                AND d.refobjid = $2 AND d.deptype = 'e'
+                              WHERE t.tgrelid = c.oid AND t.tgenabled = 'A' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgattr::text = ''
+                                AND (t.tgname, t.tgtype) IN (('refuse_change', 58), ('refuse_row_change', 27))))
         UNION ALL SELECT 'pg_type'::regclass, oid, oid::regtype::text FROM pg_type
          WHERE typnamespace = $1 AND typrelid = 0 AND typelem = 0
         UNION ALL SELECT 'pg_operator'::regclass, oid, oid::regoperator::text FROM pg_operator WHERE oprnamespace = $1) s

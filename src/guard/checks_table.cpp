@@ -201,6 +201,7 @@ SELECT 'verified chains', 'none shorter than when it was verified',
   FROM spine.verifications v
  WHERE v.last_sequence IS NOT NULL
    AND NOT EXISTS (SELECT FROM spine.events e WHERE e.organization_id = v.organization_id AND e.sequence >= v.last_sequence)
+   AND NOT EXISTS (SELECT FROM spine.anchors a WHERE a.organization_id = v.organization_id AND a.sequence >= v.last_sequence)
 )sql";
 
 }  // namespace spine

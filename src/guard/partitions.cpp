@@ -15,6 +15,7 @@ extern "C" {
 #include <commands/defrem.h>
 #include <commands/trigger.h>
 #include <miscadmin.h>
+#include <parser/parse_func.h>
 #include <storage/lmgr.h>
 #include <utils/acl.h>
 #include <utils/array.h>
@@ -28,7 +29,8 @@ namespace spine {
 
 namespace {
 
-constexpr int refuse_change_type = TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
+constexpr int refuse_row_change_type = TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
+constexpr int refuse_change_type = refuse_row_change_type | TRIGGER_TYPE_TRUNCATE;
 
 Oid owner_of(Oid table) { return catalog_oid(RelationRelationId, table, Anum_pg_class_relowner); }
 
@@ -93,13 +95,26 @@ bool is_same_index(Oid table, const IndexStmt *statement) {
   return is_same;
 }
 
-bool is_same_key(Oid table, const AlterTableStmt *statement) {
-  if (statement->objtype != OBJECT_TABLE || list_length(statement->cmds) != 1) return false;
+// The primary key, and nothing more, that a statement adds; null: it does not.
+const Constraint *added_key(const AlterTableStmt *statement) {
+  if (statement->objtype != OBJECT_TABLE || list_length(statement->cmds) != 1) return nullptr;
   const AlterTableCmd *command = castNode(AlterTableCmd, linitial(statement->cmds));
-  if (command->subtype != AT_AddConstraint || !IsA(command->def, Constraint)) return false;
+  if (command->subtype != AT_AddConstraint || !IsA(command->def, Constraint)) return nullptr;
   const Constraint *key = castNode(Constraint, command->def);
-  if (key->contype != CONSTR_PRIMARY || key->conname == nullptr || key->indexname != nullptr || key->including != NIL || key->deferrable)
-    return false;
+  bool is_plain = key->contype == CONSTR_PRIMARY && key->conname != nullptr && key->indexname == nullptr && key->including == NIL && !key->deferrable;
+  return is_plain ? key : nullptr;
+}
+
+bool is_key_of_events(const Constraint *key) {
+  constexpr const char *columns[] = {"organization_id", "sequence", "timestamp"};
+  bool is_same = key != nullptr && list_length(key->keys) == static_cast<int>(lengthof(columns));
+  for (int i = 0; is_same && i < static_cast<int>(lengthof(columns)); i++) is_same = strcmp(strVal(list_nth(key->keys, i)), columns[i]) == 0;
+  return is_same;
+}
+
+bool is_same_key(Oid table, const AlterTableStmt *statement) {
+  const Constraint *key = added_key(statement);
+  if (key == nullptr) return false;
   Oid there = get_relation_constraint_oid(table, key->conname, true);
   HeapTuple row = OidIsValid(there) ? SearchSysCache1(CONSTROID, ObjectIdGetDatum(there)) : nullptr;
   if (!HeapTupleIsValid(row)) return false;
@@ -116,14 +131,17 @@ bool is_same_key(Oid table, const AlterTableStmt *statement) {
   return is_same;
 }
 
+// Whether a statement makes a trigger that calls spine.refuse_change, and nothing more, under that name.
+bool makes_trigger(const CreateTrigStmt *statement, const char *name, bool row, int type) {
+  const List *function = statement->funcname;
+  return !statement->isconstraint && statement->row == row && statement->columns == NIL && statement->whenClause == nullptr &&
+         statement->transitionRels == NIL && statement->args == NIL && statement->constrrel == nullptr &&
+         strcmp(statement->trigname, name) == 0 && (statement->timing | statement->events) == type && list_length(function) == 2 &&
+         strcmp(strVal(linitial(function)), "spine") == 0 && strcmp(strVal(lsecond(function)), "refuse_change") == 0;
+}
+
 bool is_same_trigger(const Guarded &guarded, Oid table, const CreateTrigStmt *statement) {
-  List *function = statement->funcname;
-  if (statement->isconstraint || statement->row || statement->columns != NIL || statement->whenClause != nullptr ||
-      statement->transitionRels != NIL || statement->args != NIL || statement->constrrel != nullptr ||
-      strcmp(statement->trigname, "refuse_change") != 0 || (statement->timing | statement->events) != refuse_change_type ||
-      list_length(function) != 2 || strcmp(strVal(linitial(function)), "spine") != 0 ||
-      strcmp(strVal(lsecond(function)), "refuse_change") != 0)
-    return false;
+  if (!makes_trigger(statement, "refuse_change", false, refuse_change_type)) return false;
   Oid there = get_trigger_oid(table, "refuse_change", true);
   if (!OidIsValid(there)) return false;
   Oid called = catalog_oid(TriggerRelationId, there, Anum_pg_trigger_tgfoid);
@@ -166,6 +184,15 @@ const RangeVar *repeats(const Guarded &guarded, Node *statement) {
     is_same = OidIsValid(table) && is_same_key(table, castNode(AlterTableStmt, statement));
   }
   return is_same ? name : nullptr;
+}
+
+bool equips_detached(const Guarded &guarded, Oid table, Node *statement) {
+  if (!OidIsValid(table) || get_rel_relispartition(table) || !guarded.holds_events(table) || guarded.owns(RelationRelationId, table)) return false;
+  if (IsA(statement, AlterTableStmt)) return is_key_of_events(added_key(castNode(AlterTableStmt, statement)));
+  const CreateTrigStmt *trigger = castNode(CreateTrigStmt, statement);
+  return !trigger->replace && guarded.owns(ProcedureRelationId, LookupFuncName(trigger->funcname, 0, nullptr, true)) &&
+         (makes_trigger(trigger, "refuse_change", false, refuse_change_type) ||
+          makes_trigger(trigger, "refuse_row_change", true, refuse_row_change_type));
 }
 
 void spare_repetition(const Guarded &guarded, Node *statement) {

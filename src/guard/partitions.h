@@ -86,4 +86,8 @@ const RangeVar *repeats(const Guarded &guarded, Node *statement);
 // Such a statement comes to do nothing. It is called before it runs, with the tree that will run.
 void spare_repetition(const Guarded &guarded, Node *statement);
 
+// Whether a statement gives a table that was detached, as pg_dump brings it back after its rows, the primary key of spine.events
+// or one of the triggers that keep it immutable, and nothing more. It is an AlterTableStmt or a CreateTrigStmt.
+bool equips_detached(const Guarded &guarded, Oid table, Node *statement);
+
 }  // namespace spine

@@ -221,7 +221,8 @@ void judge_alter_table(const Guarded &guarded, AlterTableStmt *statement) {
   Oid relid = detaches_concurrently(statement)
                   ? relation_named(statement->relation)
                   : AlterTableLookupRelation(statement, AlterTableGetLockLevel(statement->cmds));
-  if (guarded.is_unattached(relid)) current_statement.unattached = relid;
+  if (guarded.is_unattached(relid) || equips_detached(guarded, relid, reinterpret_cast<Node *>(statement)))
+    current_statement.unattached = relid;
   bool is_ours = guarded.has_table(relid) && !OidIsValid(current_statement.unattached);
   bool is_view = is_ours && get_rel_relkind(relid) == RELKIND_VIEW;
   ListCell *cell;
@@ -248,7 +249,7 @@ void judge_index(const Guarded &guarded, const IndexStmt *statement) {
 
 void judge_trigger(const Guarded &guarded, CreateTrigStmt *statement) {
   Oid relid = relation_named(statement->relation);
-  if (guarded.is_unattached(relid))
+  if (guarded.is_unattached(relid) || equips_detached(guarded, relid, reinterpret_cast<Node *>(statement)))
     current_statement.unattached = relid;
   else if (repeats(guarded, reinterpret_cast<Node *>(statement)) == nullptr)
     judge_relation(guarded, statement->relation);

@@ -1,6 +1,7 @@
 // spine.attach_partition, and what follows when somebody attaches a partition by ALTER TABLE.
 #include "partitions/partition_work.h"
 #include "partitions/partitions.h"
+#include "partitions/retired.h"
 #include "server/errors.h"
 #include "server/sql.h"
 #include "server/cached_table.h"
@@ -62,6 +63,7 @@ void note_attached(const AlterTableStmt *statement) {
     CommandCounterIncrement();
     SPI_connect();
     note_chains(leaf, start_of(root, leaf));
+    remove_anchors(leaf);
     SPI_finish();
   }
 }
@@ -81,6 +83,7 @@ PGDLLEXPORT Datum spine_attach_partition(PG_FUNCTION_ARGS) {
   check_rows(table, span);
   check_others(work, table, span);
   note_chains(table, span.starts);
+  remove_anchors(table);
   guard_leaf(table);
   if (OidIsValid(work.others)) summarize_others(work);
   // Or a reader who has planned already would not see its events.

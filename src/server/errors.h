@@ -60,6 +60,8 @@
 #define ERRCODE_SPINE_PARTITION_BUSY MAKE_SQLSTATE('S', 'P', '0', '8', '6')
 #define ERRCODE_SPINE_PARTITION_EXISTS MAKE_SQLSTATE('S', 'P', '0', '8', '7')
 #define ERRCODE_SPINE_BAD_PARTITION MAKE_SQLSTATE('S', 'P', '0', '8', '8')
+#define ERRCODE_SPINE_NOT_RETIRABLE MAKE_SQLSTATE('S', 'P', '0', '8', '9')
+#define ERRCODE_SPINE_NOT_INTACT MAKE_SQLSTATE('S', 'P', '0', '9', '0')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about restored rows that do not reproduce their hashes.

@@ -40,14 +40,17 @@ void AnchorReader::begin() {
   scan_ = compat_index_beginscan(relation_, index_, SnapshotSelf, 2);
 }
 
-bool AnchorReader::find(const Uuid &organization, int64 below, Anchor *anchor) {
+bool AnchorReader::find(const Uuid &organization, int64 sequence, bool from, Anchor *anchor) {
   if (relation_ == nullptr) return false;
   memcpy(key_organization_.data, organization.data(), UUID_LEN);
   ScanKeyData keys[2];
   ScanKeyInit(&keys[0], anchor_organization, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&key_organization_));
-  ScanKeyInit(&keys[1], anchor_sequence, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(below));
+  if (from)
+    ScanKeyInit(&keys[1], anchor_sequence, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(sequence));
+  else
+    ScanKeyInit(&keys[1], anchor_sequence, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(sequence));
   index_rescan(scan_, keys, lengthof(keys), nullptr, 0);
-  if (!index_getnext_slot(scan_, BackwardScanDirection, slot_)) return false;
+  if (!index_getnext_slot(scan_, from ? ForwardScanDirection : BackwardScanDirection, slot_)) return false;
   slot_getsomeattrs(slot_, anchor_hash);
   bool is_damaged = false;
   for (int i = 0; i < anchor_hash; i++) is_damaged |= slot_->tts_isnull[i];

@@ -18,10 +18,14 @@ class AnchorReader {
   void begin();
   // The chain's anchor; false: it begins at its first event. below: the last one before this sequence. Raises SP046 for a
   // damaged one.
-  bool find(const Uuid &organization, int64 below, Anchor *anchor);
+  bool find(const Uuid &organization, int64 below, Anchor *anchor) { return find(organization, below, false, anchor); }
+  // The first one from this sequence on.
+  bool find_from(const Uuid &organization, int64 from, Anchor *anchor) { return find(organization, from, true, anchor); }
   void end();
 
  private:
+  bool find(const Uuid &organization, int64 sequence, bool from, Anchor *anchor);
+
   Relation relation_;  // null where no chain has an anchor
   Relation index_;
   IndexScanDesc scan_;

@@ -99,7 +99,7 @@ void put_all_said(Verification *v, const Uuid &organization, RecordSort *parts) 
   MemoryContext before = MemoryContextSwitchTo(context);
   auto read = [&] {
     EventScan scan;
-    scan.begin(v->relid, EventOrder::entity, 1, Sees::fresh,
+    scan.begin(v->events, EventOrder::entity, 1, Sees::fresh,
                bit(Column::event_type));
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, uuid_datum(entity_uuid("platform", "personal", uuid_text(organization))));
@@ -137,11 +137,11 @@ void note_parts(Verification *v, const Event &event) {
 }
 
 void judge_parts(Verification *v) {
-  if (!v->range.has_context() && v->range.to == INT64_MAX) {
+  if (!v->range.has_context() && v->range.to == INT64_MAX && !v->one_table) {
     find_unsaid(&v->parts, [v](const PartRecord &record) { put_missing(v, record); });
     return;
   }
-  // What a range holds may have been erased by an event that stands outside of it.
+  // What a range or a table holds may have been erased by an event that stands outside of it.
   RecordSort again;
   again.begin(work_mem);
   Uuid organization{};

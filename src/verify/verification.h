@@ -31,7 +31,9 @@ struct VerifiedTable {
 };
 
 struct Verification {
-  Oid relid;  // spine.events
+  Oid relid;  // spine.events, or the one table
+  Oid events;
+  bool one_table;  // others hold what comes before its events, and after them
   VerifiedTable *tables;
   int table_count;
   VerifiedTable *table;  // that is being read

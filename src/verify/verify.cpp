@@ -1,4 +1,4 @@
-// spine.verify_chain and spine.find_chain_faults: one reading of the tables, in the order in which they lie, by as
+// spine.verify_chain, spine.verify_table and spine.find_chain_faults: one reading of the tables, in the order in which they lie, by as
 // many processes as verify_parallel.cpp decides.
 //
 // Content is checked row by row. Links are folded into segments (core/chain_check.h), which a disk-backed sort
@@ -10,6 +10,7 @@
 
 #include "core/event_name.h"
 #include "core/uuid.h"
+#include "server/compat.h"
 #include "server/errors.h"
 #include "server/subtransaction.h"
 #include "store/anchors.h"
@@ -22,6 +23,7 @@ extern "C" {
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <storage/bufmgr.h>
+#include <utils/fmgroids.h>
 #include <utils/guc.h>
 #include <utils/lsyscache.h>
 }
@@ -160,6 +162,23 @@ void put_structure_faults(Verification *v, const Uuid &organization, const Struc
     put_fault(v, &fault, f.has_expected ? Bytes{f.expected.data(), f.expected.size()} : Bytes{},
               f.has_found ? Bytes{f.found.data(), f.found.size()} : Bytes{}, structure_detail(f));
   }
+  MemoryContextSwitchTo(before);
+}
+
+// What the events of a table end with that are retired, and what they should: faults of their last one, or behind it.
+void put_end_fault(Verification *v, const Uuid &organization, const ChainWalker &walker, const Anchor &anchor) {
+  bool is_there = walker.last_sequence() >= anchor.sequence;
+  if (walker.last_sequence() == anchor.sequence && walker.head_hash() == anchor.hash) return;
+  MemoryContext before = MemoryContextSwitchTo(v->per_row);
+  FaultRecord fault{};
+  fault.has_organization = fault.structural = true;
+  fault.singles = v->singles;
+  fault.kind = is_there ? FaultKind::link_broken : FaultKind::event_missing;
+  fault.key = make_key(organization, is_there ? anchor.sequence : walker.last_sequence() + 1);
+  put_fault(v, &fault, {anchor.hash.data(), anchor.hash.size()}, {walker.head_hash().data(), walker.head_hash().size()},
+            psprintf("the table ends with event " INT64_FORMAT " of the chain, and the chain's anchor is that of event " INT64_FORMAT "%s",
+                     static_cast<int64>(walker.last_sequence()), static_cast<int64>(anchor.sequence),
+                     walker.last_sequence() == anchor.sequence ? ", with another hash" : ""));
   MemoryContextSwitchTo(before);
 }
 
@@ -354,6 +373,41 @@ void find_missing_ends(Verification *v) {
                              error->message));
 }
 
+// An event of spine.events as what comes behind it sees it; false: it is not there.
+bool read_event(Verification *v, const Uuid &organization, int64 sequence, Anchor *found) {
+  constexpr uint32 needed = bit(Column::timestamp) | bit(Column::event_hash);
+  bool is_there = false;
+  auto read = [&] {
+    EventScan scan;
+    scan.begin(v->events, EventOrder::chain, 2, Sees::fresh, needed);
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, uuid_datum(organization));
+    ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(sequence));
+    scan.find(keys);
+    is_there = scan.next(ForwardScanDirection) && scan.why() == nullptr && (scan.event().present & needed) == needed;
+    if (is_there) *found = {sequence, scan.event().timestamp, hash_of(scan.event().event_hash)};
+    scan.end();
+  };
+  if (ErrorData *error = catch_error(read, tells_of_damage)) {
+    put_unreadable(v, psprintf("event " INT64_FORMAT " of organization %s cannot be read: %s", sequence, uuid_text(organization), error->message));
+    return false;
+  }
+  return is_there;
+}
+
+// What a chain is to begin behind, whose first event that is read has this sequence. In one table: behind the event before
+// it, retired or in another partition.
+bool find_beginning(Verification *v, AnchorReader *anchors, const Uuid &organization, int64 first, Anchor *beginning) {
+  if (!v->one_table) return anchors->find(organization, PG_INT64_MAX, beginning);
+  if (first <= 1) return false;
+  bool is_retired = anchors->find(organization, first, beginning);
+  if (is_retired && beginning->sequence == first - 1) return true;
+  Anchor before;
+  if (!read_event(v, organization, first - 1, &before)) return is_retired;
+  *beginning = before;
+  return true;
+}
+
 void put_summary(Verification *v, const Uuid &organization, const ChainWalker &walker) {
   if (walker.overlapped()) {
     if (v->redo.count < Redo::most)
@@ -438,10 +492,23 @@ Verification *verification_of(FunctionCallInfo fcinfo) {
   v->readable = require_reading(relid);
   v->one_is_readable = v->one && v->readable.has(v->organization);
   v->progress.counts_hidden = !v->readable.all;
-  v->relid = relid;
+  v->relid = v->events = relid;
   v->progress.has_organization = v->one;
   v->progress.organization = v->organization;
   return v;
+}
+
+// That the one table is one of events, and the caller's.
+void require_table(const Verification *v) {
+  Relation table = table_open(v->relid, AccessShareLock);
+  if (!compat_owns_table(v->events, GetUserId()) || !compat_owns_table(v->relid, GetUserId()))
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("must be owner of tables spine.events and %s", RelationGetRelationName(table)),
+                    errhint("Others verify chains, with spine.verify_chain.")));
+  (void)event_table(table);
+  if (table->rd_rel->relkind != RELKIND_RELATION)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_TABLE), errmsg("\"%s\" is no table that holds events itself", RelationGetRelationName(table)),
+                    errhint("Name one of its partitions, or one that was detached; spine.verify_chain verifies all.")));
+  table_close(table, NoLock);
 }
 
 // The next fault that counts: those of a first walk are void where there was a second.
@@ -548,6 +615,9 @@ void walk_chains(Verification *v) {
     if (!open) return;
     walker->finish(&faults);
     put_structure_faults(v, organization, faults);
+    Anchor end;
+    if (v->one_table && walker->events() > 0 && anchors.find_from(organization, walker->first_sequence(), &end))
+      put_end_fault(v, organization, *walker, end);
     put_summary(v, organization, *walker);
   };
   while (v->segments.next(&bytes)) {
@@ -558,7 +628,7 @@ void walk_chains(Verification *v) {
       finish();
       organization = record.segment.first.organization;
       Anchor anchor;
-      bool has_anchor = anchors.find(organization, PG_INT64_MAX, &anchor);
+      bool has_anchor = find_beginning(v, &anchors, organization, record.segment.empty ? record.segment.known_last : record.segment.first.sequence, &anchor);
       Status begun = walker->begin(v->range, v->singles, has_anchor ? &anchor : nullptr);
       if (begun != Status::ok) report(begun, "the verification");
       open = true;
@@ -573,15 +643,10 @@ void walk_chains(Verification *v) {
   v->segments.end();
 }
 
-extern "C" {
+namespace {
 
-PG_FUNCTION_INFO_V1(spine_verify_chain);
-PGDLLEXPORT Datum spine_verify_chain(PG_FUNCTION_ARGS) {
-  InitMaterializedSRF(fcinfo, 0);
-  ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-  Verification *v = verification_of(fcinfo);
-  verify(v);
-
+// A row an organization: what was checked of it, how many faults there are, and which is the first.
+void put_summaries(Verification *v, ReturnSetInfo *result) {
   SummaryRecord summary;
   FaultRecord fault;
   Bytes tail;
@@ -627,6 +692,34 @@ PGDLLEXPORT Datum spine_verify_chain(PG_FUNCTION_ARGS) {
     put_row(v, result, values, nulls, before);
     if (has_summary) more_summaries = next_summary(v, &summary);
   }
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_verify_chain);
+PGDLLEXPORT Datum spine_verify_chain(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  Verification *v = verification_of(fcinfo);
+  verify(v);
+  put_summaries(v, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
+  finish_verification(v);
+  return static_cast<Datum>(0);
+}
+
+PG_FUNCTION_INFO_V1(spine_verify_table);
+PGDLLEXPORT Datum spine_verify_table(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  Verification *v = static_cast<Verification *>(palloc0(sizeof(Verification)));
+  v->relid = PG_GETARG_OID(0);
+  v->events = events_relid();
+  v->one_table = true;
+  v->range = Range{};
+  v->readable = {true, 0, nullptr};
+  require_table(v);
+  verify(v);
+  put_summaries(v, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
   finish_verification(v);
   return static_cast<Datum>(0);
 }
