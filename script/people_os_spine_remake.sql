@@ -29,7 +29,9 @@ SELECT set_config('people_os_spine.unguard', :'reason', true), set_config('peopl
 
 -- What the extension is, and by whose rights.
 CREATE TEMP TABLE remade ON COMMIT DROP AS
-  SELECT oid AS extension, extowner AS owner, extversion AS version, extconfig AS tables, extcondition AS conditions, :'without'::text AS without
+  SELECT oid AS extension, extowner AS owner, extversion AS version,
+         -- The events of all partitions: they are kept, and come back, through their table.
+         array_replace(extconfig, 'spine.events_default'::regclass::oid, 'spine.events'::regclass::oid) AS tables, extcondition AS conditions, :'without'::text AS without
     FROM pg_extension WHERE extname = 'people_os_spine';
 CREATE TEMP VIEW member AS
   SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -54,7 +56,7 @@ BEGIN
     RAISE EXCEPTION '% does not belong to the owner of the extension', other USING HINT = format('ALTER … OWNER TO %s first.', r.owner::regrole);
   END IF;
   FOREACH t IN ARRAY r.tables LOOP
-    IF (SELECT relkind FROM pg_class WHERE oid = t) = 'r' THEN EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', t); END IF;
+    IF (SELECT relkind FROM pg_class WHERE oid = t) IN ('r', 'p') THEN EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', t); END IF;
   END LOOP;
 END
 $$;
@@ -130,6 +132,12 @@ BEGIN
 END
 $$;
 
+-- Partitions that are not the extension's go with its table.
+CREATE TEMP TABLE kept_partitions ON COMMIT DROP AS
+  SELECT c.oid::regclass::text AS place, pg_get_expr(relpartbound, c.oid) AS bound
+    FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
+   WHERE inhparent = 'spine.events'::regclass AND c.oid NOT IN (SELECT objid FROM member WHERE classid = 'pg_class'::regclass);
+
 -- The rows, as values; those of the extension's own types, which go with it, as their labels.
 CREATE TEMP TABLE kept_rows (number int, place text, kind "char", names text, rows bigint, last bigint, is_called boolean) ON COMMIT DROP;
 CREATE TEMP TABLE left_out (event jsonb) ON COMMIT DROP;
@@ -167,6 +175,17 @@ $$;
 
 DROP EXTENSION people_os_spine;
 DO $$ BEGIN EXECUTE (SELECT format('CREATE EXTENSION people_os_spine VERSION %I', version) FROM remade); END $$;
+-- Empty, they are attached as those of a dump are.
+DO $$
+DECLARE
+  k record;
+BEGIN
+  FOR k IN SELECT * FROM kept_partitions ORDER BY place LOOP
+    EXECUTE format('CREATE TABLE %s (LIKE spine.events INCLUDING COMPRESSION INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING STORAGE)', k.place);
+    EXECUTE format('ALTER TABLE spine.events ATTACH PARTITION %s %s', k.place, k.bound);
+  END LOOP;
+END
+$$;
 
 DO $$
 DECLARE
@@ -227,8 +246,8 @@ SELECT spine.emit_event('platform.spine.remade', entity_id => spine.entity_uuid(
          organization_id => '00000000-0000-0000-0000-000000000000', actor_id => '00000000-0000-0000-0000-000000000000', actor_type => 'system', severity => 'critical',
          payload => jsonb_build_object('reason', :'reason'::text, 'without', :'without'::text, 'events_left_out', (SELECT count(*) FROM left_out),
            'left_out', (SELECT coalesce(jsonb_agg(event), '[]') FROM (SELECT event FROM left_out LIMIT 1000) l),
-           'rows', (SELECT jsonb_object_agg(place, rows) FROM kept_rows WHERE kind = 'r'))) AS remade \gset
-SELECT place AS "table", rows FROM kept_rows WHERE kind = 'r' ORDER BY number;
+           'rows', (SELECT jsonb_object_agg(place, rows) FROM kept_rows WHERE kind <> 'S'))) AS remade \gset
+SELECT place AS "table", rows FROM kept_rows WHERE kind <> 'S' ORDER BY number;
 DROP VIEW given, member;
 COMMIT;
 SELECT * FROM spine.verify_guards() WHERE NOT ok;

@@ -47,6 +47,14 @@ SELECT event_type, severity, payload ?& ARRAY['partition', 'from', 'to'] AS says
 CREATE TABLE spine.events_mine (LIKE spine.events INCLUDING ALL);
 ROLLBACK;
 
+-- A row that is inserted into another partition than that of its moment.
+BEGIN;
+SELECT count(*) AS made FROM spine.create_partitions('1 month', 1);
+SELECT max(name) AS later FROM pg_temp.bounds() \gset
+\set VERBOSITY sqlstate
+INSERT INTO spine.:"later" (event_type, entity_id, actor_id, organization_id) SELECT 'a.b.c', u, u, u FROM gen_random_uuid() u;
+\set VERBOSITY default
+ROLLBACK;
 -- An interval is cut in UTC, whatever the session's time zone; hours have a name of their own.
 BEGIN;
 SET LOCAL TimeZone = 'Asia/Kolkata';

@@ -17,7 +17,8 @@ namespace {
 // An event of this moment, or else of the one by which its row was led to its partition, which the clock may have left since.
 TimestampTz moment_of(const Routed &routed, TimestampTz moment, const Head &head) {
   if (partition_at(routed.root, moment).relid == routed.partition) return moment;
-  if (head.sequence == 0 || head.timestamp <= routed.moment) return routed.moment;
+  bool is_led_there = routed.moment != 0 && partition_at(routed.root, routed.moment).relid == routed.partition;
+  if (is_led_there && (head.sequence == 0 || head.timestamp <= routed.moment)) return routed.moment;
   ereport(ERROR, (errcode(ERRCODE_SPINE_OTHER_PARTITION),
                   errmsg("an event of %s does not belong into partition \"%s\"", timestamptz_to_str(moment), get_rel_name(routed.partition)),
                   errhint("Insert into the table, not into a partition. Where the last event of the chain lies in a later partition, "

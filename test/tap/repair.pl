@@ -58,7 +58,7 @@ sub surroundings
 {
 	my ($db) = @_;
 	my %of;
-	foreach my $table (split /\n/, $node->safe_psql($db, "SELECT t::regclass FROM pg_extension, unnest(extconfig) t WHERE extname = 'people_os_spine' AND t <> 'spine.events'::regclass"))
+	foreach my $table (split /\n/, $node->safe_psql($db, "SELECT t::regclass FROM pg_extension, unnest(extconfig) t WHERE extname = 'people_os_spine' AND t <> 'spine.events_default'::regclass"))
 	{
 		$of{$table} = $node->safe_psql($db, "SELECT to_jsonb(t) - 'log_cnt' FROM (SELECT * FROM $table) t ORDER BY to_jsonb(t)::text COLLATE \"C\"");
 	}

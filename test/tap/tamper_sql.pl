@@ -370,7 +370,7 @@ CREATE UNIQUE INDEX again ON spine.events_default (organization_id, sequence);
 ALTER TABLE spine.events ENABLE TRIGGER ALL;
 CREATE FUNCTION bulk(n int) RETURNS text LANGUAGE sql RETURN (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, n));
 SQL
-my $toast = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events'::regclass");
+my $toast = $node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'spine.events_default'::regclass");
 my @payloads = (
 	[ 'out of line', q(jsonb_build_object('bulk', bulk(300))) ],
 	[ 'compressed',  q(jsonb_build_object('bulk', repeat('abc ', 3000))) ],
@@ -409,7 +409,7 @@ is_deeply(
 	[ map { [ @$_[ 0, 1, 3 ] ] } @toasted ],
 	[ [ org(700), 2, 'unreadable' ], [ org(702), 2, 'unreadable' ], [ org(703), 2, 'content_altered' ] ],
 	'a chunk that is deleted is unreadable at its event, one that is changed altered, and hides no other');
-like($toasted[0][6], qr{the row at \(\d+,\d+\) of table spine\.events cannot be read: chunk 0 of an out-of-line value is damaged, missing}, 'the detail says which chunk');
+like($toasted[0][6], qr{the row at \(\d+,\d+\) of table spine\.events_default cannot be read: chunk 0 of an out-of-line value is damaged, missing}, 'the detail says which chunk');
 is($toasted[0][5], $node->safe_psql('postgres', "SELECT encode(event_hash, 'hex') FROM spine.events WHERE organization_id = '" . org(700) . "' AND sequence = 2"),
 	'found is the hash that is stored');
 is_deeply([ map { (split /\|/)[1] . (split /\|/)[2] } @{ summaries_of($node) } ], [ 'false3', 'true3', 'false3', 'false3' ],
