@@ -190,7 +190,7 @@ tamper($node, 'postgres', "ALTER TABLE spine.events DROP CONSTRAINT events_pkey;
 like(faults(), qr/\bevent_duplicated 3\b/, 'event_duplicated is found');
 is_refused($node, 'postgres', UNGUARD . 'DROP EXTENSION people_os_spine CASCADE', 'SP018', 'the extension cannot be dropped');
 $node->safe_psql('postgres', 'CREATE DATABASE anew TEMPLATE template0');
-ok(run_log([ 'pg_dump', @connect, '--exclude-table-data=spine.events', 'postgres' ], '|', [ 'psql', '-XAtq', @connect, '-v', 'ON_ERROR_STOP=1', '-d', 'anew' ], '>', \my $out), 'all but the events');
+ok(run_log([ 'pg_dump', @connect, '--exclude-table-data=spine.events_[d0-9]*', 'postgres' ], '|', [ 'psql', '-XAtq', @connect, '-v', 'ON_ERROR_STOP=1', '-d', 'anew' ], '>', \my $out), 'all but the events');
 copy_events('postgres', "NOT (organization_id = '$orgs[0]' AND sequence = 3)", 'anew');
 copy_events('good', "organization_id = '$orgs[0]' AND sequence = 3", 'anew');
 is_deeply(chains('anew'), $healthy, 'event_duplicated: as before');
