@@ -99,7 +99,7 @@ void PageWiper::prune(::Buffer buffer) {
 void PageWiper::look(::Buffer buffer) {
   stale_ = old_ = 0;
   removable_ = newest_old_ = InvalidTransactionId;
-  const char *page = BufferGetPage(buffer);
+  Page page = BufferGetPage(buffer);
   if (PageIsNew(page)) return;
   check_rows(buffer);
   judge_rows(buffer);
