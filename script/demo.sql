@@ -118,7 +118,7 @@ ALTER TABLE spine.events DISABLE TRIGGER ALL;
 \echo '== One who alters the catalogs in a session without the library can, and raises a payout of the past'
 \set ECHO queries
 \c
-UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'spine.events'::regclass;
+UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid IN ('spine.events'::regclass, 'spine.events_default'::regclass);
 \c
 UPDATE spine.events SET payload = jsonb_set(payload, '{amount}', '19200.50') WHERE payload ->> 'employee' = 'Grace';
 \set ECHO none
