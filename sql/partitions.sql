@@ -49,6 +49,8 @@ ROLLBACK;
 
 -- A row that is inserted into another partition than that of its moment.
 BEGIN;
+SELECT spine.emit_event('hcm.employee.created', entity_id => gen_random_uuid(), actor_id => gen_random_uuid(),
+  organization_id => '00000000-0000-4000-8000-00000000aa01') IS NOT NULL AS emitted;
 SELECT count(*) AS made FROM spine.create_partitions('1 month', 1);
 SELECT max(name) AS later FROM pg_temp.bounds() \gset
 \set VERBOSITY sqlstate
