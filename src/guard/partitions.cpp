@@ -2,6 +2,7 @@
 
 #include "server/compat.h"
 #include "server/sql.h"
+#include "store/partitions.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -40,13 +41,9 @@ void equip(const Guarded &guarded, Oid table) {
   Oid owner = owner_of(guarded.events);
   if (owner_of(table) != owner)
     run_sql(psprintf("ALTER TABLE %s OWNER TO %s", name, quote_identifier(GetUserNameFromId(owner, false))));
-  // Default privileges give rights on whatever is made.
-  run_sql(psprintf("SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END"
-                   "  FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = %u AND a.grantee <> c.relowner", table));
-  SPITupleTable *others = SPI_tuptable;
-  uint64 count = SPI_processed;
-  for (uint64 i = 0; i < count; i++)
-    run_sql(psprintf("REVOKE ALL ON %s FROM %s CASCADE", name, SPI_getvalue(others->vals[i], others->tupdesc, 1)));
+  ListCell *grantee;
+  foreach (grantee, grantees_of(table))
+    run_sql(psprintf("REVOKE ALL ON %s FROM %s CASCADE", name, static_cast<const char *>(lfirst(grantee))));
   run_sql(psprintf("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", name));
   if (!OidIsValid(get_trigger_oid(table, "refuse_change", true)))
     run_sql(psprintf("CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %s"

@@ -91,17 +91,6 @@ void drop_promise(Oid table) {
   run_own_statement(psprintf("ALTER TABLE %s DROP CONSTRAINT %s", qualified(table), promise_name));
 }
 
-// Whomever default privileges gave something.
-void revoke_all(Oid leaf) {
-  constexpr const char *grantees =
-      "SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END"
-      "  FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1 AND a.grantee <> c.relowner";
-  uint64 rows = run_sql(grantees, {{OIDOID, ObjectIdGetDatum(leaf)}});
-  SPITupleTable *found = SPI_tuptable;
-  for (uint64 i = 0; i < rows; i++)
-    run_own_statement(psprintf("REVOKE ALL ON %s FROM %s CASCADE", qualified(leaf), SPI_getvalue(found->vals[i], found->tupdesc, 1)));
-}
-
 // Who holds locks on the table, as a sentence says it.
 const char *holders_of(Oid relid) {
   constexpr const char *holders =
@@ -238,7 +227,9 @@ void guard_leaf(Oid leaf) {
                              " FOR EACH STATEMENT EXECUTE FUNCTION spine.refuse_change()", table));
   run_own_statement(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change, ENABLE ROW LEVEL SECURITY", table));
   run_sql(psprintf("COMMENT ON TRIGGER refuse_change ON %s IS 'Refuses UPDATE, DELETE and TRUNCATE that name the partition'", table));
-  revoke_all(leaf);
+  ListCell *grantee;
+  foreach (grantee, grantees_of(leaf))
+    run_own_statement(psprintf("REVOKE ALL ON %s FROM %s CASCADE", table, static_cast<const char *>(lfirst(grantee))));
 }
 
 void note_chains(Oid leaf, TimestampTz starts) {

@@ -1,10 +1,11 @@
 #include "store/partitions.h"
 
-#include "core/uuid.h"
 #include "server/errors.h"
+#include "server/sql.h"
 
 extern "C" {
 #include <access/relation.h>
+#include <catalog/pg_type_d.h>
 #include <partitioning/partbounds.h>
 #include <partitioning/partdesc.h>
 #include <utils/inval.h>
@@ -79,6 +80,16 @@ Partition partition_at(Relation root, TimestampTz moment) {
 
 Partition partition_from(Relation root, TimestampTz starts) {
   return find_partition(root, starts, starts == default_partition_starts);
+}
+
+List *grantees_of(Oid table) {
+  constexpr const char *grantees =
+      "SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END"
+      "  FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1 AND a.grantee <> c.relowner";
+  uint64 count = run_sql(grantees, {{OIDOID, ObjectIdGetDatum(table)}});
+  List *names = NIL;
+  for (uint64 i = 0; i < count; i++) names = lappend(names, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+  return names;
 }
 
 }  // namespace spine

@@ -5,7 +5,6 @@
 
 extern "C" {
 #include <nodes/pg_list.h>
-#include <storage/lockdefs.h>
 }
 
 namespace spine {
@@ -28,5 +27,9 @@ Partition partition_at(Relation root, TimestampTz moment);
 
 // The partition that begins there, or holds what came in one that did; relid is InvalidOid where there is none.
 Partition partition_from(Relation root, TimestampTz starts);
+
+// Whom others than its owner the table's rights were given to, as GRANT names them: the names, connected to SPI. What default
+// privileges give on a new table, a partition must not have.
+List *grantees_of(Oid table);
 
 }  // namespace spine
