@@ -63,21 +63,24 @@ const varlena *gather(Relation relation, const varatt_external &pointer, const c
   TupleTableSlot *slot = table_slot_create(chunks, nullptr);
   int32 count = static_cast<int32>((size + TOAST_MAX_CHUNK_SIZE - 1) / TOAST_MAX_CHUNK_SIZE);
   int32 next = 0;
-  *why = nullptr;
-  while (*why == nullptr && index_getnext_slot(scan, ForwardScanDirection, slot)) {
+  bool whole = true;
+  while (whole && index_getnext_slot(scan, ForwardScanDirection, slot)) {
     CHECK_FOR_INTERRUPTS();
     bool must_free;
     HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
     size_t done = static_cast<size_t>(next) * TOAST_MAX_CHUNK_SIZE;
     Bytes chunk = chunk_of(slot, tuple, next);
-    if (next == count || chunk.size != Min(size - done, TOAST_MAX_CHUNK_SIZE)) {
-      *why = psprintf("chunk %d of an out-of-line value is damaged, missing, or one too many", next);
-    } else {
+    whole = next < count && chunk.size == Min(size - done, TOAST_MAX_CHUNK_SIZE);
+    if (whole) {
       memcpy(VARDATA(value) + done, chunk.data, chunk.size);
       next++;
     }
   }
-  if (*why == nullptr && next < count) *why = psprintf("missing chunk %d of an out-of-line value", next);
+  // A line pointer that leads outside of its page makes the server see a chunk in the next buffer, or none: so there is
+  // one name for both.
+  *why = whole && next == count
+             ? nullptr
+             : psprintf("chunk %d of an out-of-line value is damaged, missing, or one too many", next);
   ExecDropSingleTupleTableSlot(slot);
   index_endscan(scan);
   toast_close_indexes(indexes, index_count, AccessShareLock);
