@@ -3,11 +3,13 @@ CREATE EXTENSION people_os_spine;
 CREATE EXTENSION pgcrypto;
 ALTER DATABASE :DBNAME SET people_os_spine.environment = 'prod';
 ALTER DATABASE :DBNAME SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
+\connect
 
 -- Five years in months: 56 that are over, this one, and three to come.
 CREATE TABLE plain (LIKE spine.events INCLUDING DEFAULTS INCLUDING INDEXES) PARTITION BY RANGE ("timestamp");
 CREATE TABLE plain_default PARTITION OF plain DEFAULT;
 CREATE SEQUENCE plain_sequence;
+SELECT count(*) FROM spine.create_partitions('1 month', 3);
 BEGIN;
 SET LOCAL people_os_spine.unguard = 'partitions of the past, for a measurement';
 DO $$
@@ -17,8 +19,8 @@ DECLARE
 BEGIN
   FOR i IN -56 .. 3 LOOP
     first := date_trunc('month', now(), 'UTC') + i * interval '1 month';
-    FOREACH made IN ARRAY ARRAY['spine.events', 'plain'] LOOP
-      EXECUTE format('CREATE TABLE %s_%s PARTITION OF %1$s FOR VALUES FROM (%L) TO (%L)',
+    FOREACH made IN ARRAY CASE WHEN i < 0 THEN ARRAY['spine.events', 'plain'] ELSE ARRAY['plain'] END LOOP
+      EXECUTE format('CREATE TABLE %1$s_%2$s PARTITION OF %1$s FOR VALUES FROM (%3$L) TO (%4$L)',
                      made, to_char(first AT TIME ZONE 'UTC', 'YYYYMMDD'), first, first + interval '1 month');
     END LOOP;
   END LOOP;

@@ -10,6 +10,7 @@
 #include "server/errors.h"
 #include "server/settings.h"
 #include "store/chain_lock.h"
+#include "store/chain_partitions.h"
 #include "store/chain_triggers.h"
 #include "store/durability.h"
 #include "store/event_types.h"
@@ -104,6 +105,7 @@ void on_relation_change(Datum, Oid relid) {
   forget_event_table(relid);
   forget_rights_from(relid);
   forget_event_types(relid);
+  forget_latest_partition(relid);
 }
 
 void on_definition_change(Datum, int, uint32) { forget_event_table(InvalidOid); }

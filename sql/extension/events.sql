@@ -125,6 +125,8 @@ COMMENT ON COLUMN spine.chain_partitions.starts IS
   'Where the partition begins: -infinity for one without a lower bound, infinity for the default partition';
 COMMENT ON CONSTRAINT chain_partitions_pkey ON spine.chain_partitions IS 'Finds the newest partition of a chain';
 COMMENT ON INDEX spine.chain_partitions_pkey IS 'Finds the newest partition of a chain';
+CREATE INDEX chain_partitions_starts_idx ON spine.chain_partitions (starts);
+COMMENT ON INDEX spine.chain_partitions_starts_idx IS 'Finds the newest partition of all chains';
 
 CREATE TABLE spine.anchors (
   organization_id uuid        NOT NULL,

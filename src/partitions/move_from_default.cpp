@@ -3,6 +3,7 @@
 #include "server/cached_table.h"
 #include "server/errors.h"
 #include "server/sql.h"
+#include "store/chain_partitions.h"
 
 extern "C" {
 #include <access/table.h>
@@ -153,6 +154,7 @@ void forget_emptied(const PartitionWork &work, const EmptiedChains &emptied) {
   UnregisterSnapshot(now);
   AtEOXact_GUC(true, level);
   rights.end();
+  announce_partitions();
 }
 
 }  // namespace

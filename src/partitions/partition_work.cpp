@@ -9,6 +9,7 @@
 #include "server/subtransaction.h"
 #include "store/chain_lock.h"
 #include "store/emit.h"
+#include "store/chain_partitions.h"
 #include "store/own_statement.h"
 #include "store/platform_event.h"
 
@@ -239,6 +240,7 @@ void note_chains(Oid leaf, TimestampTz starts) {
   run_sql(psprintf("INSERT INTO spine.chain_partitions SELECT DISTINCT organization_id, $1 FROM ONLY %s ON CONFLICT DO NOTHING", qualified(leaf)),
           {{TIMESTAMPTZOID, TimestampTzGetDatum(starts)}});
   rights.end();
+  announce_partitions();
 }
 
 uint64 run_sql_as_of(Snapshot snapshot, const char *statement, bool read_only, std::initializer_list<Datum> moments) {

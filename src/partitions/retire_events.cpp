@@ -9,6 +9,7 @@
 #include "server/sql.h"
 #include "store/entity_uuid.h"
 #include "store/event_types.h"
+#include "store/chain_partitions.h"
 #include "store/own_statement.h"
 #include "store/platform_event.h"
 
@@ -151,6 +152,7 @@ void put_anchors(const Retired &one) {
   rights.begin_as_owner_of(spine_table("chain_partitions"));
   (void)run_sql("DELETE FROM spine.chain_partitions WHERE starts OPERATOR(pg_catalog.=) $1", {{TIMESTAMPTZOID, TimestampTzGetDatum(one.span.starts)}});
   rights.end();
+  announce_partitions();
 }
 
 // It stays as immutable as it was: what spine.events gave it goes with it.

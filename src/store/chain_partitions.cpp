@@ -13,6 +13,8 @@ extern "C" {
 #include <access/xact.h>
 #include <catalog/pg_type.h>
 #include <utils/fmgroids.h>
+#include <utils/inval.h>
+#include <utils/lsyscache.h>
 #include <utils/rel.h>
 #include <utils/uuid.h>
 }
@@ -32,6 +34,58 @@ struct Noted {
 };
 Noted noted[1024];
 uint64 generation = 1;
+
+// Where the latest partition begins that the table names, so that a chain's end need not be looked for in later ones. Who
+// names a later one than others have committed tells every session at his commit, before his chains' locks go; whoever gets
+// such a lock hears of it. Rows go only where their partition is locked, so nobody relies on one that is about to go.
+struct Latest {
+  bool valid;
+  TimestampTz of_all;        // DT_NOBEGIN: none
+  TimestampTz of_committed;  // of other transactions' rows; DT_NOBEGIN also where it was not looked for to the end
+};
+Latest latest;
+Oid latest_table;
+uint64 latest_changes;
+uint64 announced;  // the generation in which this transaction told the others
+
+void read_latest() {
+  constexpr int most_own_rows = 64;
+  latest = {false, DT_NOBEGIN, DT_NOBEGIN};
+  latest_table = spine_table("chain_partitions");
+  Relation relation = open_kept_table(latest_table, {UUIDOID, TIMESTAMPTZOID});
+  if (relation == nullptr) return;
+  Oid by_start = get_relname_relid("chain_partitions_starts_idx", RelationGetNamespace(relation));
+  if (OidIsValid(by_start)) {
+    Relation index = index_open(by_start, AccessShareLock);
+    TupleTableSlot *slot = table_slot_create(relation, nullptr);
+    IndexScanDesc scan = compat_index_beginscan(relation, index, SnapshotSelf, 0);
+    index_rescan(scan, nullptr, 0, nullptr, 0);
+    for (int i = 0; i < most_own_rows && index_getnext_slot(scan, BackwardScanDirection, slot); i++) {
+      bool null;
+      TimestampTz starts = DatumGetTimestampTz(slot_getattr(slot, 2, &null));
+      if (i == 0) latest.of_all = starts;
+      Datum writer = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &null);
+      if (TransactionIdIsCurrentTransactionId(DatumGetTransactionId(writer))) continue;
+      latest.of_committed = starts;
+      break;
+    }
+    index_endscan(scan);
+    ExecDropSingleTupleTableSlot(slot);
+    index_close(index, AccessShareLock);
+    latest.valid = true;
+  }
+  table_close(relation, AccessShareLock);
+}
+
+bool find_latest() {
+  AcceptInvalidationMessages();
+  for (int i = 0; i < 4 && !latest.valid; i++) {
+    uint64 before = latest_changes;
+    read_latest();
+    latest.valid = latest.valid && latest_changes == before;
+  }
+  return latest.valid;
+}
 
 bool is_said(const Uuid &organization, TimestampTz starts) {
   ChainPartitionScan scan;
@@ -99,10 +153,29 @@ void note_partition(const Uuid &organization, TimestampTz starts) {
     SPI_finish();
     XactReadOnly = is_read_only;
     rights.end();
+    if (announced != generation && (!find_latest() || latest.of_committed < starts)) announce_partitions();
+    latest.of_all = Max(latest.of_all, starts);
   }
   *known = {generation, table, organization, starts};
 }
 
-void forget_noted_partitions() { generation++; }
+bool may_lie_later(TimestampTz starts) { return !find_latest() || latest.of_all > starts; }
+
+void announce_partitions() {
+  CacheInvalidateRelcacheByRelid(spine_table("chain_partitions"));
+  announced = generation;
+}
+
+void forget_noted_partitions() {
+  // What it says of this transaction's own rows holds no longer.
+  if (announced == generation) latest.valid = false;
+  generation++;
+}
+
+void forget_latest_partition(Oid relid) {
+  if (OidIsValid(relid) && relid != latest_table) return;
+  latest.valid = false;
+  latest_changes++;
+}
 
 }  // namespace spine

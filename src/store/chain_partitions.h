@@ -30,7 +30,18 @@ class ChainPartitionScan {
 // Says so of a partition that gets an event of the chain. Cheap where it was said in this transaction before.
 void note_partition(const Uuid &organization, TimestampTz starts);
 
+// Whether events may lie in a partition that begins later than this, or in the default one: false means that none does,
+// of no chain that this transaction has locked. Mostly known without a look at the table.
+bool may_lie_later(TimestampTz starts);
+
+// After rows of the table were written by a statement, or deleted, with the partitions that they name locked: every session
+// looks anew where the latest events may lie.
+void announce_partitions();
+
 // The transaction ended, or a subtransaction was rolled back.
 void forget_noted_partitions();
+
+// A relation changed; InvalidOid: any may have.
+void forget_latest_partition(Oid relid);
 
 }  // namespace spine

@@ -17,6 +17,7 @@ extern "C" {
 #include <storage/bufmgr.h>
 #include <storage/lmgr.h>
 #include <utils/fmgroids.h>
+#include <utils/inval.h>
 #include <utils/timestamp.h>
 }
 
@@ -119,10 +120,22 @@ Head anchor_of(const Uuid &organization) {
   return head;
 }
 
+// Most chains end in the partition of this moment. False: this one may not.
+bool find_last_of_now(const EventTable *table, const Uuid &organization, const Hint &hint, Head *head) {
+  AcceptInvalidationMessages();
+  Relation root = table_open(table->root, AccessShareLock);
+  Partition now = partition_at(root, GetCurrentTimestamp());
+  bool is_last = now.starts == default_partition_starts ? is_only_partition(root, now) : !may_lie_later(now.starts);
+  table_close(root, NoLock);
+  return is_last && find_last(now.relid, organization, hint, head);
+}
+
 Head read_head(const EventTable *table, const Uuid &organization, const Hint &hint) {
   Head head{};
+  bool is_cut = table->is_events && table->is_cut_by_time;
+  if (is_cut && find_last_of_now(table, organization, hint, &head)) return head;
   ChainPartitionScan partitions;
-  if (table->is_events && table->is_cut_by_time && partitions.begin(organization))
+  if (is_cut && partitions.begin(organization))
     head = find_last_of_partitions(&partitions, table, organization, hint);
   else  // through a partition's siblings, too, runs the chain; which of them has its end, nobody knows yet
     (void)find_last(table->root, organization, hint, &head);

@@ -78,6 +78,11 @@ Partition partition_at(Relation root, TimestampTz moment) {
   return found;
 }
 
+bool is_only_partition(Relation root, const Partition &partition) {
+  PartitionDesc partitions = RelationGetPartitionDesc(root, true);
+  return partitions->nparts == 1 && partitions->oids[0] == partition.relid;
+}
+
 Partition partition_from(Relation root, TimestampTz starts) {
   return find_partition(root, starts, starts == default_partition_starts);
 }

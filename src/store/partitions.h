@@ -25,6 +25,9 @@ List *leaves_of(Oid table);
 // or where it is partitioned itself.
 Partition partition_at(Relation root, TimestampTz moment);
 
+// Whether it is the only one.
+bool is_only_partition(Relation root, const Partition &partition);
+
 // The partition that begins there, or holds what came in one that did; relid is InvalidOid where there is none.
 Partition partition_from(Relation root, TimestampTz starts);
 

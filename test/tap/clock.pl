@@ -74,24 +74,55 @@ foreach my $beyond (8000 * $year, -2100 * $year)
 }
 $session->quit;
 
-# The clock jumps while many emit.
-my $out = '';
-my $err = '';
-append_to_file("$folder/emit.sql", "\\set o random(1, 4)\nSELECT spine.emit_event('hcm.employee.jumped', entity_id => gen_random_uuid(), organization_id => ('00000000-0000-4000-8000-00000000001' || :o)::uuid);\n");
-my $run = IPC::Run::start([ 'pgbench', '--no-vacuum', '--client=8', '--jobs=2', '--transactions=400', '-h', $node->host, '-p', $node->port, '-f', "$folder/emit.sql", 'postgres' ], '>', \$out, '2>', \$err);
-for (1 .. 1000)
-{
-	last unless $run->pumpable;
-	set_clock((0, -1, -$hour, 2, $hour, -10 * $year, 5)[ rand 7 ]);
-	$run->pump_nb;
-	usleep(2000);
-}
+# With partitions of an hour: a session that found no event in later ones hears of the first that is.
+set_clock(-$hour);
+$node->safe_psql('postgres', 'CREATE DATABASE cut');
+$node->safe_psql('cut', "CREATE EXTENSION people_os_spine; ALTER DATABASE cut SET people_os_spine.environment = 'test'; ALTER DATABASE cut SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'");
+$node->safe_psql('cut', "SELECT spine.create_partitions('1 hour', 4)");
 set_clock(0);
-$run->finish;
-like($out, qr{processed: 3200/3200\n.*number of failed transactions: 0 }s, 'the clock jumps under eight clients: no emission fails') or diag($err);
-is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT id) FROM spine.events WHERE action = 'jumped'"), '3200|3200', 'all events are there');
-agrees_with_model($node, rows_of($node), 'all chains, says a second opinion');
-is($node->safe_psql('postgres', 'SELECT bool_and(intact AND events = last_sequence), sum(faults) FROM spine.verify_chain()'), 't|0', 'the chains are intact');
+my $places = sub { $node->safe_psql('cut', "SELECT string_agg(sequence || CASE tableoid WHEN (SELECT tableoid FROM spine.events WHERE organization_id = '@{[ org(9) ]}') THEN ' now' ELSE ' later' END, ', ' ORDER BY sequence) FROM spine.events WHERE organization_id = '@{[ org($_[0]) ]}'") };
+$session = $node->background_psql('cut', on_error_stop => 0);
+my $other = $node->background_psql('cut', on_error_stop => 0);
+$session->query_safe("SELECT @{[ $emit->($_) ]}") foreach 9, 1, 2, 3;
+set_clock($hour);
+$other->query_safe("SELECT @{[ $emit->(1) ]}");
+set_clock(0);
+$session->query_safe("SELECT @{[ $emit->(1) ]}");
+is($places->(1), '1 now, 2 later, 3 later', 'another session has stored an event in a later partition: it goes on there');
+set_clock(2 * $hour);
+$other->query_safe("BEGIN; SAVEPOINT a; SELECT @{[ $emit->(2) ]}; ROLLBACK TO a");
+set_clock(0);
+$session->query_safe("SELECT @{[ $emit->(2) ]}");
+set_clock(2 * $hour);
+$other->query_safe("SELECT @{[ $emit->(3) ]}; COMMIT");
+set_clock(0);
+$session->query_safe("SELECT @{[ $emit->(3) ]}");
+is($places->(2) . '; ' . $places->(3), '1 now, 2 now; 1 now, 2 later, 3 later', 'also where it had been rolled back to a savepoint before');
+$session->quit;
+$other->quit;
+is($node->safe_psql('cut', 'SELECT bool_and(intact AND events = last_sequence), sum(faults) FROM spine.verify_chain()'), 't|0', 'the chains are intact');
+
+# The clock jumps while many emit, into partitions and none.
+append_to_file("$folder/emit.sql", "\\set o random(1, 4)\nSELECT spine.emit_event('hcm.employee.jumped', entity_id => gen_random_uuid(), organization_id => ('00000000-0000-4000-8000-00000000001' || :o)::uuid);\n");
+foreach my $db ('postgres', 'cut')
+{
+	my $out = '';
+	my $err = '';
+	my $run = IPC::Run::start([ 'pgbench', '--no-vacuum', '--client=8', '--jobs=2', '--transactions=400', '-h', $node->host, '-p', $node->port, '-f', "$folder/emit.sql", $db ], '>', \$out, '2>', \$err);
+	for (1 .. 1000)
+	{
+		last unless $run->pumpable;
+		set_clock((0, -1, -$hour, 2, $hour, $db eq 'cut' ? 2 * $hour : -10 * $year, 5)[ rand 7 ]);
+		$run->pump_nb;
+		usleep(2000);
+	}
+	set_clock(0);
+	$run->finish;
+	like($out, qr{processed: 3200/3200\n.*number of failed transactions: 0 }s, "$db: the clock jumps under eight clients: no emission fails") or diag($err);
+	is($node->safe_psql($db, "SELECT count(*), count(DISTINCT id) FROM spine.events WHERE action = 'jumped'"), '3200|3200', "$db: all events are there");
+	agrees_with_model($node, rows_of($node, undef, $db), "$db: all chains, says a second opinion");
+	is($node->safe_psql($db, 'SELECT bool_and(intact AND events = last_sequence), sum(faults) FROM spine.verify_chain()'), 't|0', "$db: the chains are intact");
+}
 alive($node, $postmaster, 'the server went on');
 $node->stop;
 done_testing();
