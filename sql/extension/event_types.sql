@@ -45,6 +45,7 @@ INSERT INTO spine.event_types (name, description, default_severity) VALUES
   ('hcm.employee.created', 'A person was hired, or taken over into the system', 'low'),
   ('platform.hold.placed', 'Events of an organization were put under a legal hold', 'high'),
   ('platform.hold.released', 'A legal hold was ended', 'high'),
+  ('platform.retention.set', 'How long events are kept was set, changed or ended', 'high'),
   ('platform.migration.applied', 'The schema of a database was changed', 'medium'),
   ('platform.personal.erased', 'Parts of events were erased', 'high'),
   ('platform.rights.granted', 'A role was given a right on the events of organizations', 'high'),

@@ -39,5 +39,5 @@ CREATE FUNCTION spine.retire_events(before timestamptz, reason text)
 COMMENT ON FUNCTION spine.retire_events(timestamptz, text) IS
   'Takes the partitions that end at that time or earlier out of spine.events, after it has verified them: each stays a table of schema '
   'spine, its chains go on from spine.anchors. All of them, or by an error none; one row each. Emits platform.partition.retired. For '
-  'the owner of spine.events and superusers. Raises SP072 where a legal hold holds some of it, SP089 for a time to come and where the '
+  'the owner of spine.events and superusers. Raises SP072 where a legal hold holds some of it, SP079 where a retention policy keeps it, SP089 for a time to come and where the '
   'default partition has older events, SP090 where an event is not intact, SP086, SP018, 22004, 42501, and what emitting raises';

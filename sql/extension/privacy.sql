@@ -1,4 +1,4 @@
--- Erasing parts of events, and the legal holds that forbid it
+-- Erasing parts of events, the legal holds that forbid it, and how long events are kept
 
 CREATE TABLE spine.legal_holds (
   id              uuid        NOT NULL,
@@ -34,21 +34,21 @@ COMMENT ON COLUMN spine.legal_holds.release_reason IS 'Why it was released';
 COMMENT ON CONSTRAINT legal_holds_pkey ON spine.legal_holds IS 'Holds have an id each';
 COMMENT ON INDEX spine.legal_holds_pkey IS 'Finds a hold by its id';
 
-CREATE FUNCTION spine.keep_hold() RETURNS trigger
-  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_keep_hold';
-COMMENT ON FUNCTION spine.keep_hold() IS
-  'Trigger function of spine.legal_holds: raises SP075 for whatever changes or removes a hold but spine.release_hold, also for '
-  'its owner and for superusers; 39P01 where it is attached elsewhere';
+CREATE FUNCTION spine.keep_record() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_keep_record';
+COMMENT ON FUNCTION spine.keep_record() IS
+  'Trigger function of spine.legal_holds and spine.retention_policies: raises SP075 for whatever changes or removes a row but '
+  'spine.release_hold and spine.set_retention, also for the owner and for superusers; 39P01 where it is attached elsewhere';
 
-CREATE TRIGGER keep_hold BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.legal_holds
-  FOR EACH STATEMENT EXECUTE FUNCTION spine.keep_hold();
+CREATE TRIGGER keep_record BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.legal_holds
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.keep_record();
 -- Logical replication fires only those for rows.
-CREATE TRIGGER keep_hold_row BEFORE UPDATE OR DELETE ON spine.legal_holds
-  FOR EACH ROW EXECUTE FUNCTION spine.keep_hold();
-ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_hold;
-ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_hold_row;
-COMMENT ON TRIGGER keep_hold ON spine.legal_holds IS 'Has holds stay';
-COMMENT ON TRIGGER keep_hold_row ON spine.legal_holds IS 'Does so where only row triggers fire';
+CREATE TRIGGER keep_record_row BEFORE UPDATE OR DELETE ON spine.legal_holds
+  FOR EACH ROW EXECUTE FUNCTION spine.keep_record();
+ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_record;
+ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_record_row;
+COMMENT ON TRIGGER keep_record ON spine.legal_holds IS 'Has holds stay';
+COMMENT ON TRIGGER keep_record_row ON spine.legal_holds IS 'Does so where only row triggers fire';
 
 ALTER TABLE spine.legal_holds ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.legal_holds FOR SELECT USING (spine.may_read(organization_id));
@@ -77,6 +77,56 @@ CREATE FUNCTION spine.release_hold(id uuid, reason text) RETURNS void
 COMMENT ON FUNCTION spine.release_hold(uuid, text) IS
   'Ends a legal hold, and emits platform.hold.released in the organization''s chain. Needs spine.grant_hold_keeper. Raises SP073 '
   'where no such hold stands that the role may release, 22004 for no reason, 40001, 25006, and what spine.emit_event raises';
+
+CREATE TABLE spine.retention_policies (
+  id              uuid        NOT NULL,
+  organization_id uuid,
+  keep            interval    NOT NULL,
+  ended_at        timestamptz,
+  reason          text        NOT NULL,
+  set_at          timestamptz NOT NULL,
+  set_by          text        NOT NULL,
+  ended_by        text,
+  end_reason      text,
+  CONSTRAINT retention_policies_pkey PRIMARY KEY (id)
+);
+COMMENT ON TABLE spine.retention_policies IS
+  'For how long events are kept, also what held before: written by spine.set_retention. No row is ever deleted';
+COMMENT ON COLUMN spine.retention_policies.id IS 'The entity of the events that tell of the policy';
+COMMENT ON COLUMN spine.retention_policies.organization_id IS 'Whose events are kept; NULL: those of each organization without a policy of its own';
+COMMENT ON COLUMN spine.retention_policies.keep IS 'For how long from their timestamp on';
+COMMENT ON COLUMN spine.retention_policies.ended_at IS 'When another took its place, or none; NULL: it holds';
+COMMENT ON COLUMN spine.retention_policies.reason IS 'Why it was set';
+COMMENT ON COLUMN spine.retention_policies.set_at IS 'When it was set';
+COMMENT ON COLUMN spine.retention_policies.set_by IS 'By which role';
+COMMENT ON COLUMN spine.retention_policies.ended_by IS 'Which role ended it';
+COMMENT ON COLUMN spine.retention_policies.end_reason IS 'Why it was ended';
+COMMENT ON CONSTRAINT retention_policies_pkey ON spine.retention_policies IS 'Policies have an id each';
+COMMENT ON INDEX spine.retention_policies_pkey IS 'Finds a policy by its id';
+
+CREATE TRIGGER keep_record BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.retention_policies
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.keep_record();
+-- Logical replication fires only those for rows.
+CREATE TRIGGER keep_record_row BEFORE UPDATE OR DELETE ON spine.retention_policies
+  FOR EACH ROW EXECUTE FUNCTION spine.keep_record();
+ALTER TABLE spine.retention_policies ENABLE ALWAYS TRIGGER keep_record;
+ALTER TABLE spine.retention_policies ENABLE ALWAYS TRIGGER keep_record_row;
+COMMENT ON TRIGGER keep_record ON spine.retention_policies IS 'Has policies stay';
+COMMENT ON TRIGGER keep_record_row ON spine.retention_policies IS 'Does so where only row triggers fire';
+
+ALTER TABLE spine.retention_policies ENABLE ROW LEVEL SECURITY;
+CREATE POLICY read_given ON spine.retention_policies FOR SELECT USING (organization_id IS NULL OR spine.may_read(organization_id));
+COMMENT ON POLICY read_given ON spine.retention_policies IS 'As of spine.events; what holds for all, every reader sees';
+SELECT pg_catalog.pg_extension_config_dump('spine.retention_policies', '');
+
+CREATE FUNCTION spine.set_retention(organization_id uuid, keep interval, reason text) RETURNS uuid
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_set_retention';
+COMMENT ON FUNCTION spine.set_retention(uuid, interval, text) IS
+  'Sets for how long the events of an organization are kept from their timestamp on, in place of what was set before; with a null '
+  'organization those of each organization without a policy of its own; with a null keep there is no policy any more. Returns the '
+  'id of the policy, or NULL. spine.retire_events leaves what is kept. Emits platform.retention.set in the organization''s chain, '
+  'or the platform''s. Needs spine.grant_hold_keeper, for all organizations where it is null. Raises 22023 for a time that is not '
+  'above zero or above 1000 years, 22004 for no reason, 42501, 25006, and what spine.emit_event raises';
 
 CREATE FUNCTION spine.erase_events(organization_id uuid, ids uuid[], reason text, parts text[] DEFAULT '{personal}') RETURNS TABLE (
   erasure_id uuid,

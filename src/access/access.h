@@ -32,6 +32,7 @@ bool has_duty(Duty duty, const Uuid &organization);
 
 // Raises 42501 where it was not.
 void require_duty(Duty duty, const Uuid &organization);
+void require_duty_for_all(Duty duty);
 
 // Those of which the current role sees the personal part of the events that it may read, likewise.
 Organizations personal_organizations(Oid events);

@@ -224,19 +224,34 @@ void require_emitting(Oid table, const Uuid &organization, OnBehalf of) {
                           "before.")));
 }
 
+namespace {
+
+const Organizations &given(const Rights &rights, Duty duty) { return duty == Duty::erase ? rights.erase : rights.hold; }
+
+[[noreturn]] void refuse_duty(Duty duty, const char *organizations) {
+  bool erases = duty == Duty::erase;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("role \"%s\" may not %s %s", GetUserNameFromId(GetUserId(), false), erases ? "erase events of" : "hold or keep events of",
+                         organizations),
+                  errhint("%s says for which organizations a role may.", erases ? "spine.grant_eraser" : "spine.grant_hold_keeper")));
+}
+
+}  // namespace
+
 bool has_duty(Duty duty, const Uuid &organization) {
   AcceptInvalidationMessages();
   const Rights *rights = rights_of(GetUserId());
-  return rights->exempt || (duty == Duty::erase ? rights->erase : rights->hold).has(organization);
+  return rights->exempt || given(*rights, duty).has(organization);
 }
 
 void require_duty(Duty duty, const Uuid &organization) {
-  if (has_duty(duty, organization)) return;
-  bool erases = duty == Duty::erase;
-  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                  errmsg("role \"%s\" may not %s organization %s", GetUserNameFromId(GetUserId(), false),
-                         erases ? "erase events of" : "place or release holds on", uuid_text(organization)),
-                  errhint("%s says for which organizations a role may.", erases ? "spine.grant_eraser" : "spine.grant_hold_keeper")));
+  if (!has_duty(duty, organization)) refuse_duty(duty, psprintf("organization %s", uuid_text(organization)));
+}
+
+void require_duty_for_all(Duty duty) {
+  AcceptInvalidationMessages();
+  const Rights *rights = rights_of(GetUserId());
+  if (!rights->exempt && !given(*rights, duty).all) refuse_duty(duty, "all organizations");
 }
 
 bool is_restricted(Oid events, Oid role) { return check_enable_rls(events, role, true) == RLS_ENABLED; }

@@ -40,6 +40,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "anchors", nobody},
     {ObjectKind::table, "event_types", nobody},
     {ObjectKind::table, "legal_holds", readers},
+    {ObjectKind::table, "retention_policies", readers},
     {ObjectKind::table, "role_bindings", nobody},
     {ObjectKind::table, "subscriptions", nobody},
     {ObjectKind::table, "subscription_positions", nobody},
@@ -98,6 +99,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "repeat_erasures", eraser},
     {ObjectKind::function, "place_hold", hold_keeper},
     {ObjectKind::function, "release_hold", hold_keeper},
+    {ObjectKind::function, "set_retention", hold_keeper},
 
     // By hand, to whom an administrator trusts with them.
     {ObjectKind::function, "register_event_type", nobody},
@@ -127,7 +129,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "chain_event", nobody},
     {ObjectKind::function, "follow_partitions", nobody},
     {ObjectKind::function, "guard_ddl", nobody},
-    {ObjectKind::function, "keep_hold", nobody},
+    {ObjectKind::function, "keep_record", nobody},
     {ObjectKind::function, "may_read_support", nobody},
     {ObjectKind::function, "note_change", nobody},
     {ObjectKind::function, "note_migration", nobody},

@@ -165,13 +165,6 @@ void detach(const PartitionWork &work, Oid leaf) {
   run_sql(psprintf("COMMENT ON TRIGGER refuse_row_change ON %s IS 'Refuses UPDATE and DELETE where only row triggers fire'", table));
 }
 
-const char *reason_of(FunctionCallInfo fcinfo) {
-  if (PG_ARGISNULL(1) || VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) == 0)
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("reason is null or empty"),
-                    errhint("Say in a line why, without a person's data: it is recorded as an event.")));
-  return text_to_cstring(PG_GETARG_TEXT_PP(1));
-}
-
 TimestampTz moment_of(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(0))
     ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("before is null"), errhint("Pass the time before which all events are to go.")));
@@ -220,7 +213,8 @@ PGDLLEXPORT Datum spine_retire_events(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   TimestampTz moment = moment_of(fcinfo);
-  const char *reason = reason_of(fcinfo);
+  require_reason(fcinfo, 1);
+  const char *reason = text_to_cstring(PG_GETARG_TEXT_PP(1));
   PartitionWork work;
   work.begin("spine.retire_events()");
   List *partitions = partitions_before(work, moment);
@@ -234,7 +228,11 @@ PGDLLEXPORT Datum spine_retire_events(PG_FUNCTION_ARGS) {
   ListCell *cell;
   foreach (cell, partitions) LockRelationOid(static_cast<const Retired *>(lfirst(cell))->leaf, ShareRowExclusiveLock);
   refuse_held(partitions);
-  foreach (cell, partitions) verify(static_cast<Retired *>(lfirst(cell)));
+  foreach (cell, partitions) {
+    Retired *one = static_cast<Retired *>(lfirst(cell));
+    verify(one);
+    if (one->chains > 0) refuse_kept(one->anchors[0], one->span.ends, qualified(one->leaf));
+  }
   List *locked = list_make1_oid(work.root);
   foreach (cell, partitions) {
     Retired *one = static_cast<Retired *>(lfirst(cell));

@@ -1,8 +1,9 @@
-// spine.place_hold, spine.release_hold, and the trigger that has nobody else write spine.legal_holds.
+// spine.place_hold and spine.release_hold.
 #include "privacy/privacy.h"
 
 #include "access/access.h"
 #include "core/event_name.h"
+#include "privacy/kept_table.h"
 #include "server/cached_table.h"
 #include "server/errors.h"
 #include "server/growing_array.h"
@@ -11,16 +12,13 @@
 #include "store/emit.h"
 #include "store/event_arguments.h"
 #include "store/event_types.h"
-#include "store/owners_rights.h"
 #include "store/platform_event.h"
 
 extern "C" {
 #include <access/htup_details.h>
 #include <access/xact.h>
 #include <catalog/pg_type.h>
-#include <commands/trigger.h>
 #include <common/hashfn.h>
-#include <replication/logicalworker.h>
 #include <utils/timestamp.h>
 }
 
@@ -42,17 +40,9 @@ constexpr const char *release =
     " WHERE id = $1 AND released_at IS NULL"
     " RETURNING id, pg_catalog.jsonb_build_object('hold', id, 'reason', release_reason, 'by', released_by)";
 
-bool is_changing;  // place_hold or release_hold writes
-
 [[noreturn]] void unknown_hold(const char *id, const char *why) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_UNKNOWN_HOLD), errmsg("%s hold %s", why, id),
                   errhint("Those that stand are in spine.legal_holds, where released_at is null.")));
-}
-
-void require_text(FunctionCallInfo fcinfo, int argument, const char *name) {
-  if (PG_ARGISNULL(argument) || VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) == 0)
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s is null or empty", name),
-                    errhint("Say in a line why, without a person's data: it is recorded as an event.")));
 }
 
 // One that could be no part of an event's name would hold nothing.
@@ -66,23 +56,9 @@ void check_scope(FunctionCallInfo fcinfo) {
                     errhint("Leave either out where the hold has no such end.")));
 }
 
-// Writes with the owner's rights, once. Returns the hold's id and the payload of its event.
+// Writes a hold. Returns its id and the payload of its event.
 bool write(const char *statement, std::initializer_list<SqlArgument> arguments, Datum *id, Datum *payload) {
-  OwnersRights owner;
-  owner.begin_as_owner_of(spine_table("legal_holds"));
-  uint64 rows = 0;
-  PG_TRY();
-  {
-    is_changing = true;
-    rows = run_sql(statement, arguments);
-  }
-  PG_FINALLY();
-  {
-    is_changing = false;
-  }
-  PG_END_TRY();
-  owner.end();
-  if (rows != 1) return false;
+  if (!write_kept("legal_holds", statement, arguments)) return false;
   bool null;
   *id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
   *payload = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &null);
@@ -94,6 +70,12 @@ void name_privacy(void *organization) {
 }
 
 }  // namespace
+
+void require_reason(FunctionCallInfo fcinfo, int argument) {
+  if (PG_ARGISNULL(argument) || VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) == 0)
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("reason is null or empty"),
+                    errhint("Say in a line why, without a person's data: it is recorded as an event.")));
+}
 
 void lock_privacy(const Uuid &organization) {
   LOCKTAG tag = lock_tag(hash_bytes_extended(organization.data(), static_cast<int>(organization.size()), 0), LockClass::privacy);
@@ -157,7 +139,7 @@ PGDLLEXPORT Datum spine_place_hold(PG_FUNCTION_ARGS) {
   require_writable("spine.place_hold()");
   if (PG_ARGISNULL(0))
     ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("organization_id is null"), errhint("Pass the organization whose events are to be held.")));
-  require_text(fcinfo, 1, "reason");
+  require_reason(fcinfo, 1);
   check_scope(fcinfo);
   Uuid organization = uuid_of(PG_GETARG_DATUM(0));
   require_duty(Duty::hold, organization);
@@ -180,7 +162,7 @@ PG_FUNCTION_INFO_V1(spine_release_hold);
 PGDLLEXPORT Datum spine_release_hold(PG_FUNCTION_ARGS) {
   require_writable("spine.release_hold()");
   if (PG_ARGISNULL(0)) unknown_hold("NULL", "there is no");
-  require_text(fcinfo, 1, "reason");
+  require_reason(fcinfo, 1);
   Uuid id = uuid_of(PG_GETARG_DATUM(0));
   Holds holds = holds_of(nullptr);
   const Hold *found = nullptr;
@@ -197,27 +179,6 @@ PGDLLEXPORT Datum spine_release_hold(PG_FUNCTION_ARGS) {
   (void)emit_own_event(hold_released_event, found->organization, id, "high", payload, ChainedWhen::at_commit);
   SPI_finish();
   PG_RETURN_VOID();
-}
-
-// A row comes from place_hold, from a backup or by logical replication; nobody takes one away, and none is changed but by its
-// release.
-PG_FUNCTION_INFO_V1(spine_keep_hold);
-PGDLLEXPORT Datum spine_keep_hold(PG_FUNCTION_ARGS) {
-  TriggerData *data = CALLED_AS_TRIGGER(fcinfo) ? reinterpret_cast<TriggerData *>(fcinfo->context) : nullptr;
-  if (data == nullptr || !TRIGGER_FIRED_BEFORE(data->tg_event) || RelationGetRelid(data->tg_relation) != spine_table("legal_holds"))
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("spine.keep_hold() is the trigger function of spine.legal_holds"),
-                    errhint("CREATE EXTENSION attaches it; there is nothing to call.")));
-  bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-  bool is_applied = TRIGGER_FIRED_FOR_ROW(data->tg_event) && is_update && IsLogicalWorker();
-  if (!is_applied && !(is_update && is_changing))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_HOLD_IS_KEPT),
-                    errmsg("%s of table \"spine.legal_holds\" is refused", is_update                                 ? "UPDATE"
-                                                                           : TRIGGER_FIRED_BY_DELETE(data->tg_event) ? "DELETE"
-                                                                                                                     : "TRUNCATE"),
-                    errhint("A hold stays on record; spine.release_hold ends it.")));
-  if (TRIGGER_FIRED_FOR_STATEMENT(data->tg_event)) return PointerGetDatum(nullptr);
-  return PointerGetDatum(data->tg_newtuple);
 }
 
 }  // extern "C"

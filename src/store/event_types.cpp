@@ -64,8 +64,8 @@ Oid types_table;
 // What takes a guard off is on record whatever somebody deleted here.
 constexpr std::string_view always_registered = unguarded_event;
 
-constexpr std::string_view evidence[] = {erased_event, hold_placed_event, hold_released_event, rights_granted_event, rights_revoked_event,
-                                         retired_event};
+constexpr std::string_view evidence[] = {erased_event, hold_placed_event, hold_released_event, retention_set_event, rights_granted_event,
+                                         rights_revoked_event, retired_event};
 
 void read_types() {
   types_table = spine_table("event_types");

@@ -15,6 +15,7 @@ void require_registered(std::string_view event_type);
 inline constexpr std::string_view erased_event = "platform.personal.erased";
 inline constexpr std::string_view hold_placed_event = "platform.hold.placed";
 inline constexpr std::string_view hold_released_event = "platform.hold.released";
+inline constexpr std::string_view retention_set_event = "platform.retention.set";
 inline constexpr std::string_view rights_granted_event = "platform.rights.granted";
 inline constexpr std::string_view rights_revoked_event = "platform.rights.revoked";
 inline constexpr std::string_view retired_event = "platform.partition.retired";
