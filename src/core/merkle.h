@@ -55,8 +55,9 @@ class CompactRange {
   static constexpr size_t max_hashes = 126;
   static constexpr size_t max_bytes = 16 + max_hashes * 32;
 
-  // No leaf yet; the first one appended has index begin.
-  explicit CompactRange(uint64_t begin = 0) : begin_(begin), end_(begin) {}
+  // No leaf yet; the first one appended has index begin, or 0.
+  CompactRange() : CompactRange(0) {}
+  explicit CompactRange(uint64_t begin) : begin_(begin), end_(begin) {}
 
   uint64_t begin() const { return begin_; }
   uint64_t end() const { return end_; }
@@ -156,18 +157,6 @@ class LeafList final : public TreeSource {
  private:
   const Hash *leaf_hashes_;
   uint64_t count_;
-};
-
-// A tree of which one knows no more than compact ranges that do not overlap: of what lies between them, if there is
-// any, there are no proofs. A range of one leaf is that leaf.
-class RangeList final : public TreeSource {
- public:
-  RangeList(const CompactRange *ranges, size_t count) : ranges_(ranges), count_(count) {}
-  Answer subtree(unsigned level, uint64_t index, Hash *root) noexcept override;
-
- private:
-  const CompactRange *ranges_;
-  size_t count_;
 };
 
 // The root and the proofs of a tree of so many leaves. A source that keeps no level but the leaves is asked for all
