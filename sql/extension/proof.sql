@@ -254,3 +254,32 @@ COMMENT ON FUNCTION spine.verify_since_checkpoint(uuid) IS
   'that alone. One row an organization: whether that is intact, on which checkpoint it stands (NULL: there is none, and all of the chain '
   'was verified), which directory checkpoint covers that, what was verified, the faults'' number and the first: as spine.verify_chain '
   'names them, or checkpoint_broken, where the chain does not go on from its checkpoint. Needs SELECT on spine.events. Raises 42501, SP046';
+
+CREATE FUNCTION spine.event_line(event spine.events, payload boolean DEFAULT true, personal boolean DEFAULT false) RETURNS text
+  LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'spine_event_line';
+COMMENT ON FUNCTION spine.event_line(spine.events, boolean, boolean) IS
+  'An event as evidence has it: spine.canonical_event with event_hash, and with the payload, or the personal part, and its salt where they are '
+  'asked for and there. Raises SP045 for a damaged event, 54000 above 1 GB';
+
+CREATE FUNCTION spine.export_evidence(
+  organization_id uuid,
+  ids             uuid[]  DEFAULT NULL,
+  domain          text    DEFAULT NULL,
+  entity_type     text    DEFAULT NULL,
+  entity_id       uuid    DEFAULT NULL,
+  from_sequence   bigint  DEFAULT NULL,
+  to_sequence     bigint  DEFAULT NULL,
+  reason          text    DEFAULT NULL,
+  payload         boolean DEFAULT true,
+  personal        boolean DEFAULT false,
+  origin          text    DEFAULT NULL
+) RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_export_evidence';
+COMMENT ON FUNCTION spine.export_evidence(uuid, uuid[], text, text, uuid, bigint, bigint, text, boolean, boolean, text) IS
+  'The lines of an evidence bundle (docs/evidence.md) of an organization''s events: of those with these ids, of a domain, entity type or '
+  'entity, or all; from a sequence to another. They are proved against the newest directory checkpoint that was signed, by a notary of that '
+  'origin or any; the erasures that touch them come with them. payload, personal: whether these parts are shown. reason is required. Emits '
+  'platform.evidence.exported in the organization''s chain. For who reads the events, and their personal part where that is asked for. '
+  'Raises SP104 where nothing signed covers an event, SP101 for retired events, SP071 for an unknown id, SP090 where an event is not '
+  'intact, SP102 where what is stored does not lead to what was signed, SP106 for a line above 16 MiB, SP019, 22004, 42501, 25006, and '
+  'what spine.emit_event raises';
