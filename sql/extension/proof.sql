@@ -217,15 +217,11 @@ CREATE FUNCTION spine.checkpointed_chains(after_number bigint DEFAULT 0) RETURNS
   root            bytea,
   head_hash       bytea
 )
-  LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT DISTINCT ON (c.organization_id) c.organization_id, c.size, c.root, c.head_hash
-    FROM spine.checkpoints c
-   WHERE c.directory_number > $1 AND c.directory_number <= (SELECT max(d.number) FROM spine.directory_checkpoints d)
-   ORDER BY c.organization_id, c.size DESC
-$$;
+  LANGUAGE c STABLE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_checkpointed_chains';
 COMMENT ON FUNCTION spine.checkpointed_chains(bigint) IS
   'The checkpoints of the chains that went on between a directory checkpoint and the newest one, 0: of all chains, as the newest one '
-  'covers them. Sorted by organization. Needs spine.grant_notary. Raises 42501';
+  'covers them. Sorted by organization. Sees what the transaction''s snapshot does, as a query of spine.directory_checkpoints beside it. '
+  'Needs spine.grant_notary. Raises 42501';
 
 CREATE FUNCTION spine.store_note(note text) RETURNS bigint
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_store_note';

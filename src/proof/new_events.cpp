@@ -93,16 +93,18 @@ class Check {
       add_fault(size_, FaultKind::event_missing);
       return begin;
     }
-    judge(scan->event());
+    (void)judge(scan->event());
     if (hash_of(scan->event().event_hash) != begin.hash) add_fault(size_, "checkpoint_broken");
     begin.timestamp = scan->event().timestamp;
     return begin;
   }
 
-  void judge(const Event &event) {
+  // Whether what its parts say can be read.
+  bool judge(const Event &event) {
     ContentFaults faults = judge_content(event);
     for (int i = 0; i < faults.count; i++) add_fault(event.sequence, faults.fault[i].kind);
     if ((event.present & link_columns) != link_columns) add_fault(event.sequence, FaultKind::malformed);
+    return faults.parts_are_json;
   }
 
   void read() {
@@ -117,7 +119,7 @@ class Check {
     scan.seek(organization_, begin.sequence, organization_);
     while (scan.next() && scan.event().sequence <= to_) {
       const Event &event = scan.event();
-      judge(event);
+      if (judge(event)) parts_.note(event);
       Segment one{};
       one.first = link_of(event);
       one.last_sequence = event.sequence;
@@ -139,6 +141,8 @@ class Check {
     MemoryContextSwitchTo(outer);
     scan.end();
     MemoryContextDelete(each);
+    int64 first_missing = 0;
+    for (int64 missing = parts_.end(organization_, &first_missing); missing > 0; missing--) add_fault(first_missing, FaultKind::part_missing);
   }
 
   static void require_walked(Status status) {
@@ -151,6 +155,7 @@ class Check {
   bool with_tree_;
   NodeList nodes_;
   ChainWalker *walker_ = nullptr;
+  PartCheck parts_;
   NewEvents found_;
 };
 

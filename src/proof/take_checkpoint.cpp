@@ -13,6 +13,7 @@
 #include "store/event_scan.h"
 
 extern "C" {
+#include <catalog/pg_type_d.h>
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <utils/memutils.h>
@@ -22,6 +23,11 @@ extern "C" {
 namespace spine {
 
 namespace {
+
+constexpr const char *checkpointed =
+    "SELECT DISTINCT ON (organization_id) organization_id, size, root, head_hash FROM spine.checkpoints"
+    " WHERE directory_number > $1 AND directory_number <= (SELECT max(number) FROM spine.directory_checkpoints)"
+    " ORDER BY organization_id, size DESC";
 
 // The end of a chain as the events have it.
 struct ChainEnd {
@@ -186,6 +192,18 @@ PGDLLEXPORT Datum spine_take_checkpoint(PG_FUNCTION_ARGS) {
     anchors.end();
     append_directory_checkpoint(taking.now());
   }
+  SPI_finish();
+  return static_cast<Datum>(0);
+}
+
+PG_FUNCTION_INFO_V1(spine_checkpointed_chains);
+PGDLLEXPORT Datum spine_checkpointed_chains(PG_FUNCTION_ARGS) {
+  require_notary();
+  InitMaterializedSRF(fcinfo, 0);
+  SPI_connect();
+  uint64 rows = run_sql(checkpointed, {{INT8OID, PG_GETARG_DATUM(0)}});
+  ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  for (uint64 i = 0; i < rows; i++) tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
   SPI_finish();
   return static_cast<Datum>(0);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/chain_check.h"
+#include "server/record_sort.h"
 #include "store/event_table.h"
 
 namespace spine {
@@ -20,6 +21,20 @@ struct ContentFaults {
   bool parts_are_json = true;  // what the parts say can be read
 };
 ContentFaults judge_content(const Event &event);
+
+// Which parts of events of one chain are gone though no event of the chain says that they were erased. Costs nothing where no part is
+// gone.
+class PartCheck {
+ public:
+  // An event whose parts can be read.
+  void note(const Event &event);
+  // How many parts of those events there are, and in *first the sequence of the first event that lacks one. Raises what reading raises.
+  int64 end(const Uuid &organization, int64 *first);
+
+ private:
+  bool any_ = false;
+  RecordSort gone_;
+};
 
 // The bytes of a stored hash. What is shorter or longer than one is none: it becomes another value.
 Hash hash_of(Bytes bytes);
