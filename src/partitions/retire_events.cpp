@@ -123,15 +123,18 @@ void verify(Retired *one) {
 // The chains' trees go on without what goes.
 void keep_checkpoints(const Retired &one) {
   if (one.chains == 0) return;
-  Datum *organizations, *sequences;
+  Datum *organizations, *sequences, *hashes;
   int count;
   deconstruct_array(DatumGetArrayTypeP(one.anchors[0]), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &organizations, nullptr, &count);
   deconstruct_array(DatumGetArrayTypeP(one.anchors[1]), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &sequences, nullptr, &count);
+  deconstruct_array(DatumGetArrayTypeP(one.anchors[3]), BYTEAOID, -1, false, TYPALIGN_INT, &hashes, nullptr, &count);
   MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "chain that is retired", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(each);
   for (int i = 0; i < count; i++) {
     CHECK_FOR_INTERRUPTS();
-    keep_checkpoint(uuid_of(organizations[i]), DatumGetInt64(sequences[i]));
+    Hash head;  // as it was verified
+    memcpy(head.data(), VARDATA_ANY(DatumGetPointer(hashes[i])), sizeof head);
+    keep_checkpoint(uuid_of(organizations[i]), DatumGetInt64(sequences[i]), head);
     MemoryContextReset(each);
   }
   MemoryContextSwitchTo(before);

@@ -11,11 +11,13 @@
 #include "store/anchors.h"
 #include "store/emit.h"
 #include "store/event_scan.h"
+#include "verify/verify.h"
 
 extern "C" {
 #include <catalog/pg_type_d.h>
 #include <funcapi.h>
 #include <miscadmin.h>
+#include <utils/fmgroids.h>
 #include <utils/memutils.h>
 #include <utils/timestamp.h>
 }
@@ -40,29 +42,44 @@ struct ChainEnd {
 class ChainEnds {
  public:
   void begin() {
-    scan_.begin(bit(Column::event_hash));
-    last_ = last_uuid;
-    at_end_ = false;
+    scan_.begin(events_relid(), EventOrder::chain, 1, Sees::fresh, bit(Column::event_hash));
+    any_ = false;
+    seek(last_uuid);
   }
+  // A few events of a chain are passed over faster than the next chain is sought by the index. One that cannot be read ends its chain
+  // with no hash, so that somebody looks there.
   bool next(ChainEnd *end) {
-    if (at_end_) return false;
-    scan_.seek(nil_uuid, PG_INT64_MIN, last_);
-    at_end_ = !scan_.last();
-    if (at_end_) return false;
-    const Event &event = scan_.event();
-    end->organization = event.organization_id;
-    end->sequence = event.sequence;
-    end->hash = event.event_hash.size == sizeof(Hash) ? *reinterpret_cast<const Hash *>(event.event_hash.data) : Hash{};
-    at_end_ = event.organization_id == nil_uuid;
-    if (!at_end_) last_ = uuid_before(event.organization_id);
-    return true;
+    constexpr int most = 3;
+    for (int passed = 0;; passed++) {
+      if (passed > most && any_) {
+        if (last_ == nil_uuid) return false;
+        seek(uuid_before(last_));
+        passed = 0;
+      }
+      if (!scan_.next(BackwardScanDirection)) return false;
+      const Event &event = scan_.event();
+      if (!event.has(Column::organization_id) || (any_ && event.organization_id >= last_)) continue;
+      bool is_readable = scan_.why() == nullptr && event.has(Column::sequence) && event.has(Column::event_hash);
+      *end = {event.organization_id, is_readable ? event.sequence : 0, is_readable ? hash_of(event.event_hash) : Hash{}};
+      last_ = event.organization_id;
+      any_ = true;
+      return true;
+    }
   }
   void end() { scan_.end(); }
 
  private:
-  ChainScan scan_;
-  Uuid last_;
-  bool at_end_;
+  void seek(const Uuid &last) {
+    memcpy(key_.data, last.data(), UUID_LEN);
+    ScanKeyData key;
+    ScanKeyInit(&key, 1, BTLessEqualStrategyNumber, F_UUID_LE, UUIDPGetDatum(&key_));
+    scan_.find(&key);
+  }
+
+  EventScan scan_;
+  pg_uuid_t key_;
+  bool any_;
+  Uuid last_;  // the organization that was found last
 };
 
 // Whether a chain ends where its checkpoint does, as it did: of it nothing is new.
@@ -134,14 +151,18 @@ void each_chain(Use use) {
 
 }  // namespace
 
-void keep_checkpoint(const Uuid &organization, int64 size) {
+void keep_checkpoint(const Uuid &organization, int64 size, const Hash &head_hash) {
   CheckpointReader reader;
   ChainCheckpoint newest, taken;
   reader.begin();
   bool any = reader.newest(organization, &newest);
   bool is_there = any && reader.last_upto(organization, size, &taken) && taken.size == size;
   reader.end();
-  if (is_there) return;
+  if (is_there && taken.is_sound() && taken.head_hash == head_hash) return;
+  if (is_there)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
+                    errmsg("the chain of organization %s is not the one that its checkpoint at " INT64_FORMAT " is of", uuid_text(organization), size),
+                    errhint("Nothing was retired. Compare the chain with a backup, and with what was signed.")));
   if (!any || newest.size < size) {
     NewEvents found = extend_chain(organization, any ? &newest : nullptr, size, next_directory_number(), GetCurrentTimestamp(), &taken);
     if (found.faults == 0 && found.last_sequence == size) return;
@@ -215,9 +236,15 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
   int64 next = next_directory_number();
   MemoryContext outer = CurrentMemoryContext;
   MemoryContext each = AllocSetContextCreate(outer, "chain that is verified", ALLOCSET_DEFAULT_SIZES);
-  auto verify = [&](const Uuid &organization, const ChainCheckpoint *newest) {
+  auto verify = [&](const Uuid &organization, const ChainCheckpoint *newest, bool has_news) {
     MemoryContextSwitchTo(each);
-    NewEvents found = check_new_events(organization, newest, PG_INT64_MAX, false);
+    NewEvents found{};
+    if (has_news || !newest->is_sound()) {
+      found = check_new_events(organization, newest, PG_INT64_MAX, false);
+    } else {
+      found.last_sequence = newest->size;
+      found.head_hash = newest->head_hash;
+    }
     bool none = newest == nullptr, is_fine = found.faults == 0, any = !none || found.events > 0;
     Datum values[] = {uuid_datum(organization),
                       BoolGetDatum(is_fine),
@@ -237,7 +264,12 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
     MemoryContextReset(each);
   };
   if (PG_ARGISNULL(0) && readable.all) {
-    each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *) { verify(organization, newest); });
+    AnchorReader anchors;
+    anchors.begin();
+    each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *end) {
+      verify(organization, newest, newest == nullptr || !is_unchanged(*newest, end, &anchors));
+    });
+    anchors.end();
     return static_cast<Datum>(0);
   }
   Uuid one = PG_ARGISNULL(0) ? Uuid{} : uuid_of(PG_GETARG_DATUM(0));
@@ -247,7 +279,7 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
   reader.begin();
   for (int i = 0; i < count; i++) {
     ChainCheckpoint newest;
-    verify(organizations[i], reader.newest(organizations[i], &newest) ? &newest : nullptr);
+    verify(organizations[i], reader.newest(organizations[i], &newest) ? &newest : nullptr, true);
   }
   reader.end();
   return static_cast<Datum>(0);
