@@ -112,6 +112,7 @@ class Check {
     MemoryContext each = AllocSetContextCreate(outer, "event that is checked", ALLOCSET_DEFAULT_SIZES);
     ChainScan scan;
     scan.begin(all_columns);
+    parts_.begin();
     MemoryContextSwitchTo(each);
     Anchor begin = beginning(&scan);
     require_walked(walker_->begin(Range{}, true, begin.sequence == 0 ? nullptr : &begin));

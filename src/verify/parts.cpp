@@ -151,10 +151,18 @@ void note_parts(Verification *v, const Event &event) {
   put_said(&v->parts, event);
 }
 
+void PartCheck::begin() {
+  memory_ = CurrentMemoryContext;
+  any_ = false;
+}
+
 void PartCheck::note(const Event &event) {
   if ((event.present & part_place) != part_place) return;
   put_gone(&gone_, event, [this] {
-    if (!any_) gone_.begin(work_mem);
+    if (any_) return;
+    MemoryContext before = MemoryContextSwitchTo(memory_);
+    gone_.begin(work_mem);
+    MemoryContextSwitchTo(before);
     any_ = true;
   });
 }

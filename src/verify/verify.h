@@ -26,13 +26,16 @@ ContentFaults judge_content(const Event &event);
 // gone.
 class PartCheck {
  public:
+  // In the current memory context, which is to outlive it.
+  void begin();
   // An event whose parts can be read.
   void note(const Event &event);
   // How many parts of those events there are, and in *first the sequence of the first event that lacks one. Raises what reading raises.
   int64 end(const Uuid &organization, int64 *first);
 
  private:
-  bool any_ = false;
+  MemoryContext memory_;
+  bool any_;
   RecordSort gone_;
 };
 
