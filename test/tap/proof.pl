@@ -233,5 +233,14 @@ foreach my $format ('plain', 'custom')
 	is($node->safe_psql($format, "SELECT intact, events FROM spine.verify_since_checkpoint('$org[1]')"), 't|0', "$format: and goes on");
 }
 
+# A line of evidence has an end.
+$sql->("SET people_os_spine.max_payload_size = '32MB'; SELECT spine.emit_event('hcm.employee.updated', entity_id => '$org[1]', actor_id => '$org[1]', organization_id => '$org[1]',
+  payload => jsonb_build_object('text', repeat('x', 17000000)))");
+$sql->('SELECT count(*) FROM spine.take_checkpoint()');
+$note->();
+my $long = "domain => 'hcm', from_sequence => (SELECT max(sequence) FROM spine.events WHERE organization_id = '$org[1]' AND domain = 'hcm'), reason => 'a test'";
+like($error->("SELECT count(*) FROM spine.export_evidence('$org[1]', $long)"), qr/SP106.*a line of the evidence would have 17\d+ bytes/s, 'a line that is too long is refused');
+is($sql->("SELECT count(*) FROM spine.export_evidence('$org[1]', $long, payload => false)"), '6', 'without the payload it is none');
+
 $node->stop;
 done_testing();
