@@ -7,7 +7,7 @@ CREATE TABLE spine.role_bindings (
   personal        boolean     NOT NULL DEFAULT false,
   role_name       name        NOT NULL,
   granted_at      timestamptz NOT NULL,
-  CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold')),
+  CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold', 'notarize')),
   CONSTRAINT role_bindings_personal_check CHECK (NOT personal OR capability IN ('read', 'audit')),
   CONSTRAINT role_bindings_role_capability_organization_id_key
     UNIQUE NULLS NOT DISTINCT (role, capability, organization_id)
@@ -15,11 +15,12 @@ CREATE TABLE spine.role_bindings (
 -- A key must have no null; without it a publication of all tables would refuse each change of a right.
 ALTER TABLE spine.role_bindings REPLICA IDENTITY FULL;
 COMMENT ON TABLE spine.role_bindings IS
-  'For which organizations roles emit, read, erase and hold: written by the functions spine.grant_… and revoke_all';
+  'For which organizations roles emit, read, erase and hold, and which are notaries: written by the functions spine.grant_… and revoke_…';
 COMMENT ON COLUMN spine.role_bindings.role IS 'The role; its members have what it has';
 COMMENT ON COLUMN spine.role_bindings.capability IS
   'emit: the role emits for the organization. read: it sees its events. audit: sees them '
-  'whatever people_os_spine.organization_id says. erase: it erases parts of its events. hold: it places and releases holds';
+  'whatever people_os_spine.organization_id says. erase: it erases parts of its events. hold: it places and releases holds. '
+  'notarize: it takes checkpoints of all organizations';
 COMMENT ON COLUMN spine.role_bindings.organization_id IS 'NULL: all organizations';
 COMMENT ON COLUMN spine.role_bindings.personal IS 'read, audit: whether the role sees the personal part of the events, too';
 COMMENT ON COLUMN spine.role_bindings.role_name IS
@@ -99,12 +100,13 @@ CREATE FUNCTION spine.expected_rights() RETURNS TABLE (
   reader      boolean,
   auditor     boolean,
   eraser      boolean,
-  hold_keeper boolean
+  hold_keeper boolean,
+  notary      boolean
 )
   LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_expected_rights';
 COMMENT ON FUNCTION spine.expected_rights() IS
   'One row for each schema, type, table, view, sequence and function of the spine: which right there is to it, and to whom '
-  'spine.grant_emitter, grant_reader, grant_auditor, grant_eraser and grant_hold_keeper give it. Nobody else needs one. Raises nothing';
+  'spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper and grant_notary give it. Nobody else needs one. Raises nothing';
 
 CREATE FUNCTION spine.may_read_support(internal) RETURNS internal
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'spine_may_read_support';
@@ -174,6 +176,21 @@ COMMENT ON FUNCTION spine.grant_hold_keeper(regrole, uuid[]) IS
   'Lets a role place and release legal holds on the events of these organizations and no other, or of all: grants what that '
   'takes, and replaces what an earlier call said. Give it to another role than the one that erases. Runs with the caller''s '
   'rights. Raises what spine.grant_emitter does';
+
+CREATE FUNCTION spine.grant_notary(role regrole) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_grant_notary';
+COMMENT ON FUNCTION spine.grant_notary(regrole) IS
+  'Lets a role take checkpoints, see them of all organizations, and store what it signed. It sees sizes and hashes of chains by that, and '
+  'no event. Runs with the caller''s rights. Raises 22004 for a null role, 42704 for one that does not exist, SP006 as '
+  'spine.grant_emitter does, 42501';
+
+CREATE FUNCTION spine.revoke_notary(role regrole) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_revoke_notary';
+COMMENT ON FUNCTION spine.revoke_notary(regrole) IS
+  'Takes from a role what spine.grant_notary gave it and no other grant gives. Runs with the caller''s rights. Raises 22004 for a null '
+  'role, 42704 for one that does not exist, 42501';
 
 CREATE FUNCTION spine.revoke_all(role regrole) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -34,21 +34,21 @@ COMMENT ON COLUMN spine.legal_holds.release_reason IS 'Why it was released';
 COMMENT ON CONSTRAINT legal_holds_pkey ON spine.legal_holds IS 'Holds have an id each';
 COMMENT ON INDEX spine.legal_holds_pkey IS 'Finds a hold by its id';
 
-CREATE FUNCTION spine.keep_record() RETURNS trigger
-  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_keep_record';
-COMMENT ON FUNCTION spine.keep_record() IS
+CREATE FUNCTION spine.keep_decision() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'spine_keep_decision';
+COMMENT ON FUNCTION spine.keep_decision() IS
   'Trigger function of spine.legal_holds and spine.retention_policies: raises SP075 for whatever changes or removes a row but '
   'spine.release_hold and spine.set_retention, also for the owner and for superusers; 39P01 where it is attached elsewhere';
 
-CREATE TRIGGER keep_record BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.legal_holds
-  FOR EACH STATEMENT EXECUTE FUNCTION spine.keep_record();
+CREATE TRIGGER keep_decision BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.legal_holds
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.keep_decision();
 -- Logical replication fires only those for rows.
-CREATE TRIGGER keep_record_row BEFORE UPDATE OR DELETE ON spine.legal_holds
-  FOR EACH ROW EXECUTE FUNCTION spine.keep_record();
-ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_record;
-ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_record_row;
-COMMENT ON TRIGGER keep_record ON spine.legal_holds IS 'Has holds stay';
-COMMENT ON TRIGGER keep_record_row ON spine.legal_holds IS 'Does so where only row triggers fire';
+CREATE TRIGGER keep_decision_row BEFORE UPDATE OR DELETE ON spine.legal_holds
+  FOR EACH ROW EXECUTE FUNCTION spine.keep_decision();
+ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_decision;
+ALTER TABLE spine.legal_holds ENABLE ALWAYS TRIGGER keep_decision_row;
+COMMENT ON TRIGGER keep_decision ON spine.legal_holds IS 'Has holds stay';
+COMMENT ON TRIGGER keep_decision_row ON spine.legal_holds IS 'Does so where only row triggers fire';
 
 ALTER TABLE spine.legal_holds ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.legal_holds FOR SELECT USING (spine.may_read(organization_id));
@@ -104,15 +104,15 @@ COMMENT ON COLUMN spine.retention_policies.end_reason IS 'Why it was ended';
 COMMENT ON CONSTRAINT retention_policies_pkey ON spine.retention_policies IS 'Policies have an id each';
 COMMENT ON INDEX spine.retention_policies_pkey IS 'Finds a policy by its id';
 
-CREATE TRIGGER keep_record BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.retention_policies
-  FOR EACH STATEMENT EXECUTE FUNCTION spine.keep_record();
+CREATE TRIGGER keep_decision BEFORE UPDATE OR DELETE OR TRUNCATE ON spine.retention_policies
+  FOR EACH STATEMENT EXECUTE FUNCTION spine.keep_decision();
 -- Logical replication fires only those for rows.
-CREATE TRIGGER keep_record_row BEFORE UPDATE OR DELETE ON spine.retention_policies
-  FOR EACH ROW EXECUTE FUNCTION spine.keep_record();
-ALTER TABLE spine.retention_policies ENABLE ALWAYS TRIGGER keep_record;
-ALTER TABLE spine.retention_policies ENABLE ALWAYS TRIGGER keep_record_row;
-COMMENT ON TRIGGER keep_record ON spine.retention_policies IS 'Has policies stay';
-COMMENT ON TRIGGER keep_record_row ON spine.retention_policies IS 'Does so where only row triggers fire';
+CREATE TRIGGER keep_decision_row BEFORE UPDATE OR DELETE ON spine.retention_policies
+  FOR EACH ROW EXECUTE FUNCTION spine.keep_decision();
+ALTER TABLE spine.retention_policies ENABLE ALWAYS TRIGGER keep_decision;
+ALTER TABLE spine.retention_policies ENABLE ALWAYS TRIGGER keep_decision_row;
+COMMENT ON TRIGGER keep_decision ON spine.retention_policies IS 'Has policies stay';
+COMMENT ON TRIGGER keep_decision_row ON spine.retention_policies IS 'Does so where only row triggers fire';
 
 ALTER TABLE spine.retention_policies ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.retention_policies FOR SELECT USING (organization_id IS NULL OR spine.may_read(organization_id));

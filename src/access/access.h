@@ -27,6 +27,12 @@ Organizations require_reading(Oid events);
 // What a role may do to events that others emitted. Who keeps holds need not be who erases.
 enum class Duty { erase, hold };
 
+// Whether the current role was made a notary, as of now; the owner of spine.events and superusers are.
+bool is_notary();
+
+// Raises 42501 where it was not.
+void require_notary();
+
 // Whether the current role was given the organization for that, as of now; the owner of spine.events and superusers have all.
 bool has_duty(Duty duty, const Uuid &organization);
 

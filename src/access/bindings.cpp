@@ -35,6 +35,7 @@ struct Rights {
   bool valid;
   bool exempt;  // a superuser, or the owner of spine.events
   bool bound;   // has a binding to emit, for some organization or all
+  bool notarizes;
   bool audits;  // people_os_spine.organization_id does not narrow what it reads
   Organizations emit;
   Organizations read;
@@ -118,6 +119,8 @@ void read_bindings(Oid role, Rights *rights) {
       erase.add(all, value[organization_column]);
     } else if (capability == "hold") {
       hold.add(all, value[organization_column]);
+    } else if (capability == "notarize") {
+      rights->notarizes |= all;
     }
   });
   table_close(relation, AccessShareLock);
@@ -147,7 +150,7 @@ const Rights *rights_of(Oid role) {
     bindings_table = spine_table("role_bindings");
     events_table = spine_table("events");
     rights->role = role;
-    rights->bound = rights->audits = false;
+    rights->bound = rights->audits = rights->notarizes = false;
     rights->exempt = superuser_arg(role) || (OidIsValid(events_table) && compat_owns_table(events_table, role));
     if (!rights->exempt) read_bindings(role, rights);
   });
@@ -254,6 +257,18 @@ void require_duty_for_all(Duty duty) {
   if (!rights->exempt && !given(*rights, duty).all) refuse_duty(duty, "all organizations");
 }
 
+bool is_notary() {
+  AcceptInvalidationMessages();
+  const Rights *rights = rights_of(GetUserId());
+  return rights->exempt || rights->notarizes;
+}
+
+void require_notary() {
+  if (is_notary()) return;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("role \"%s\" is no notary", GetUserNameFromId(GetUserId(), false)),
+                  errhint("spine.grant_notary makes it one.")));
+}
+
 bool is_restricted(Oid events, Oid role) { return check_enable_rls(events, role, true) == RLS_ENABLED; }
 
 bool sees_all_events(Oid role) {
@@ -319,6 +334,12 @@ void forget_rights_from(Oid relid) {
 }
 
 extern "C" {
+
+PG_FUNCTION_INFO_V1(spine_may_notarize);
+PGDLLEXPORT Datum spine_may_notarize(PG_FUNCTION_ARGS) {
+  (void)fcinfo;
+  PG_RETURN_BOOL(is_notary());
+}
 
 PG_FUNCTION_INFO_V1(spine_may_read);
 PGDLLEXPORT Datum spine_may_read(PG_FUNCTION_ARGS) {

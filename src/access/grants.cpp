@@ -1,4 +1,4 @@
-// spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper and revoke_all. Their SQL runs with the rights of
+// spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper, grant_notary, revoke_notary and revoke_all. Their SQL runs with the rights of
 // whoever calls.
 #include "access/rights.h"
 #include "server/errors.h"
@@ -15,9 +15,8 @@ namespace spine {
 
 namespace {
 
-// GRANT … ON THIS, by ObjectKind.
-constexpr const char *grant_of_kind[] = {"GRANT USAGE ON SCHEMA ", "GRANT USAGE ON TYPE ", "GRANT SELECT ON TABLE ",
-                                         "GRANT USAGE ON SEQUENCE ", "GRANT EXECUTE ON FUNCTION "};
+// What GRANT and REVOKE say of objects, by ObjectKind.
+constexpr const char *rights_on_kind[] = {"USAGE ON SCHEMA ", "USAGE ON TYPE ", "SELECT ON TABLE ", "USAGE ON SEQUENCE ", "EXECUTE ON FUNCTION "};
 
 constexpr const char *revokes[] = {"REVOKE ALL ON SCHEMA spine FROM %s CASCADE",
                                    "REVOKE ALL ON ALL TABLES IN SCHEMA spine FROM %s CASCADE",
@@ -111,27 +110,30 @@ bool personal_argument(FunctionCallInfo fcinfo, int argument) {
   return PG_GETARG_BOOL(argument);
 }
 
-void grant_kind(ObjectKind kind, Receivers receiver, const char *role) {
+constexpr ObjectKind kinds[] = {ObjectKind::schema, ObjectKind::type, ObjectKind::table, ObjectKind::sequence, ObjectKind::function};
+
+// The objects of a kind whose receivers pass, as GRANT and REVOKE name them, and what they are; null: none passes.
+template <class Passes>
+const char *objects(ObjectKind kind, const char *verb, Passes passes) {
   StringInfoData statement;
   initStringInfo(&statement);
-  appendStringInfoString(&statement, grant_of_kind[static_cast<int>(kind)]);
+  appendStringInfo(&statement, "%s %s", verb, rights_on_kind[static_cast<int>(kind)]);
   bool any = false;
   for (const ExpectedRight &right : expected_rights) {
-    if (right.kind != kind || (right.receivers & receiver) == 0) continue;
+    if (right.kind != kind || !passes(right.receivers)) continue;
     appendStringInfo(&statement, "%s%s%s", any ? ", " : "", kind == ObjectKind::schema ? "" : "spine.", right.name);
     any = true;
   }
-  if (!any) return;
-  appendStringInfo(&statement, " TO %s", role);
-  run_sql(statement.data);
+  return any ? statement.data : nullptr;
 }
 
 // What the role has of this capability is from now on this, and nothing besides.
 void give(Oid role, Receivers receiver, const char *capability, Datum organizations, bool personal) {
   const char *name = existing_role(role);
   SPI_connect();
-  for (ObjectKind kind : {ObjectKind::schema, ObjectKind::type, ObjectKind::table, ObjectKind::sequence, ObjectKind::function})
-    grant_kind(kind, receiver, name);
+  for (ObjectKind kind : kinds)
+    if (const char *grant = objects(kind, "GRANT", [receiver](unsigned receivers) { return (receivers & receiver) != 0; }))
+      run_sql(psprintf("%s TO %s", grant, name));
   SqlArgument what = {TEXTOID, CStringGetTextDatum(capability)};
   SqlArgument whose = {UUIDARRAYOID, organizations, organizations == 0};
   SqlArgument with_persons = {BOOLOID, BoolGetDatum(personal)};
@@ -174,6 +176,26 @@ PGDLLEXPORT Datum spine_grant_eraser(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(spine_grant_hold_keeper);
 PGDLLEXPORT Datum spine_grant_hold_keeper(PG_FUNCTION_ARGS) {
   give(role_argument(fcinfo), hold_keeper, "hold", organizations_argument(fcinfo), false);
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_notary);
+PGDLLEXPORT Datum spine_grant_notary(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), notary, "notarize", 0, false);
+  PG_RETURN_VOID();
+}
+
+// What others are given too, the role may have for another reason.
+PG_FUNCTION_INFO_V1(spine_revoke_notary);
+PGDLLEXPORT Datum spine_revoke_notary(PG_FUNCTION_ARGS) {
+  Oid role = role_argument(fcinfo);
+  const char *name = existing_role(role);
+  SPI_connect();
+  for (ObjectKind kind : kinds)
+    if (const char *revoke = objects(kind, "REVOKE", [](unsigned receivers) { return receivers == notary; }))
+      run_sql(psprintf("%s FROM %s CASCADE", revoke, name));
+  run_sql("DELETE FROM spine.role_bindings WHERE role = $1 AND capability = 'notarize'", {of_role(role)});
+  SPI_finish();
   PG_RETURN_VOID();
 }
 

@@ -17,8 +17,9 @@ enum Receivers : unsigned {
   auditor = 4,
   eraser = 8,
   hold_keeper = 16,
+  notary = 32,
   readers = reader | auditor,
-  everybody = 31
+  everybody = 63
 };
 
 struct ExpectedRight {
@@ -50,6 +51,10 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "daily_counts", readers},
     {ObjectKind::table, "daily_actor_counts", readers},
     {ObjectKind::table, "verifications", readers},
+    {ObjectKind::table, "checkpoints", readers | notary},
+    {ObjectKind::table, "tree_nodes", nobody},
+    {ObjectKind::table, "directory_checkpoints", auditor | notary},
+    {ObjectKind::table, "checkpoint_notes", auditor | notary},
     {ObjectKind::table, "audit_log", readers},
     {ObjectKind::table, "activity_feed", readers},
     {ObjectKind::table, "chain_status", readers},
@@ -70,7 +75,8 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "chain_pending", emitter},
     {ObjectKind::function, "entity_uuid", everybody},
     {ObjectKind::function, "set_context", everybody},
-    {ObjectKind::function, "may_read", readers},
+    {ObjectKind::function, "may_read", readers | notary},
+    {ObjectKind::function, "may_notarize", readers | notary},
     {ObjectKind::function, "shown_event", readers},
     {ObjectKind::function, "read_events", readers},
     {ObjectKind::function, "read_chain_heads", readers},
@@ -89,6 +95,13 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "acknowledge", readers},
     {ObjectKind::function, "drop_subscription", readers},
     {ObjectKind::function, "read_subscriptions", readers},
+    {ObjectKind::function, "tree_head", readers | notary},
+    {ObjectKind::function, "prove_inclusion", readers},
+    {ObjectKind::function, "prove_consistency", readers | notary},
+    {ObjectKind::function, "prove_directory_consistency", readers | notary},
+    {ObjectKind::function, "verify_since_checkpoint", readers},
+    {ObjectKind::function, "event_line", readers},
+    {ObjectKind::function, "export_evidence", readers},
     {ObjectKind::function, "verify_guards", auditor},
     {ObjectKind::function, "expected_rights", auditor},
     {ObjectKind::function, "refresh_dashboards", auditor},
@@ -100,6 +113,10 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "place_hold", hold_keeper},
     {ObjectKind::function, "release_hold", hold_keeper},
     {ObjectKind::function, "set_retention", hold_keeper},
+
+    {ObjectKind::function, "take_checkpoint", notary},
+    {ObjectKind::function, "checkpointed_chains", notary},
+    {ObjectKind::function, "store_note", notary},
 
     // By hand, to whom an administrator trusts with them.
     {ObjectKind::function, "register_event_type", nobody},
@@ -123,12 +140,15 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "grant_auditor", nobody},
     {ObjectKind::function, "grant_eraser", nobody},
     {ObjectKind::function, "grant_hold_keeper", nobody},
+    {ObjectKind::function, "grant_notary", nobody},
+    {ObjectKind::function, "revoke_notary", nobody},
     {ObjectKind::function, "revoke_all", nobody},
     // Of triggers and the planner.
     {ObjectKind::function, "capture_change", nobody},
     {ObjectKind::function, "chain_event", nobody},
     {ObjectKind::function, "follow_partitions", nobody},
     {ObjectKind::function, "guard_ddl", nobody},
+    {ObjectKind::function, "keep_decision", nobody},
     {ObjectKind::function, "keep_record", nobody},
     {ObjectKind::function, "may_read_support", nobody},
     {ObjectKind::function, "note_change", nobody},

@@ -3,6 +3,7 @@
 #include "partitions/partition_work.h"
 #include "partitions/retired.h"
 #include "privacy/privacy.h"
+#include "proof/proof.h"
 #include "server/cached_table.h"
 #include "server/errors.h"
 #include "server/json.h"
@@ -17,9 +18,12 @@ extern "C" {
 #include <access/table.h>
 #include <catalog/pg_type_d.h>
 #include <funcapi.h>
+#include <miscadmin.h>
 #include <storage/lmgr.h>
+#include <utils/array.h>
 #include <utils/guc.h>
 #include <utils/jsonb.h>
+#include <utils/memutils.h>
 #include <utils/numeric.h>
 #include <utils/snapmgr.h>
 #include <utils/timestamp.h>
@@ -114,6 +118,27 @@ void verify(Retired *one) {
   one->anchors_hash = SPI_getvalue(row, columns, hash_column);
   for (int i = 0; i < static_cast<int>(lengthof(anchor_types)); i++)
     one->anchors[i] = SPI_getbinval(row, columns, anchors_column + i, &null);
+}
+
+// The chains' trees go on without what goes.
+void keep_checkpoints(const Retired &one) {
+  if (one.chains == 0) return;
+  Datum *organizations, *sequences, *hashes;
+  int count;
+  deconstruct_array(DatumGetArrayTypeP(one.anchors[0]), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &organizations, nullptr, &count);
+  deconstruct_array(DatumGetArrayTypeP(one.anchors[1]), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &sequences, nullptr, &count);
+  deconstruct_array(DatumGetArrayTypeP(one.anchors[3]), BYTEAOID, -1, false, TYPALIGN_INT, &hashes, nullptr, &count);
+  MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "chain that is retired", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext before = MemoryContextSwitchTo(each);
+  for (int i = 0; i < count; i++) {
+    CHECK_FOR_INTERRUPTS();
+    Hash head;  // as it was verified
+    memcpy(head.data(), VARDATA_ANY(DatumGetPointer(hashes[i])), sizeof head);
+    keep_checkpoint(uuid_of(organizations[i]), DatumGetInt64(sequences[i]), head);
+    MemoryContextReset(each);
+  }
+  MemoryContextSwitchTo(before);
+  MemoryContextDelete(each);
 }
 
 void emit(Retired *one, const char *reason) {
@@ -228,10 +253,12 @@ PGDLLEXPORT Datum spine_retire_events(PG_FUNCTION_ARGS) {
   ListCell *cell;
   foreach (cell, partitions) LockRelationOid(static_cast<const Retired *>(lfirst(cell))->leaf, ShareRowExclusiveLock);
   refuse_held(partitions);
+  lock_checkpoints();
   foreach (cell, partitions) {
     Retired *one = static_cast<Retired *>(lfirst(cell));
     verify(one);
     if (one->chains > 0) refuse_kept(one->anchors[0], one->span.ends, qualified(one->leaf));
+    keep_checkpoints(*one);
   }
   List *locked = list_make1_oid(work.root);
   foreach (cell, partitions) {

@@ -48,17 +48,17 @@ extern "C" {
 
 // A row comes from a function of the spine's, from a backup or by logical replication; nobody takes one away, and none is changed
 // but by its end.
-PG_FUNCTION_INFO_V1(spine_keep_record);
-PGDLLEXPORT Datum spine_keep_record(PG_FUNCTION_ARGS) {
+PG_FUNCTION_INFO_V1(spine_keep_decision);
+PGDLLEXPORT Datum spine_keep_decision(PG_FUNCTION_ARGS) {
   TriggerData *data = CALLED_AS_TRIGGER(fcinfo) ? reinterpret_cast<TriggerData *>(fcinfo->context) : nullptr;
   if (data == nullptr || !TRIGGER_FIRED_BEFORE(data->tg_event) || !is_kept(RelationGetRelid(data->tg_relation)))
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("spine.keep_record() is the trigger function of spine.legal_holds and spine.retention_policies"),
+                    errmsg("spine.keep_decision() is the trigger function of spine.legal_holds and spine.retention_policies"),
                     errhint("CREATE EXTENSION attaches it; there is nothing to call.")));
   bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
   bool is_applied = TRIGGER_FIRED_FOR_ROW(data->tg_event) && is_update && IsLogicalWorker();
   if (!is_applied && !(is_update && is_changing))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_RECORD_IS_KEPT),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_DECISION_IS_KEPT),
                     errmsg("%s of table \"spine.%s\" is refused",
                            is_update                                 ? "UPDATE"
                            : TRIGGER_FIRED_BY_DELETE(data->tg_event) ? "DELETE"

@@ -51,7 +51,7 @@
 #define ERRCODE_SPINE_HELD MAKE_SQLSTATE('S', 'P', '0', '7', '2')
 #define ERRCODE_SPINE_UNKNOWN_HOLD MAKE_SQLSTATE('S', 'P', '0', '7', '3')
 #define ERRCODE_SPINE_NOT_ERASED MAKE_SQLSTATE('S', 'P', '0', '7', '4')
-#define ERRCODE_SPINE_RECORD_IS_KEPT MAKE_SQLSTATE('S', 'P', '0', '7', '5')
+#define ERRCODE_SPINE_DECISION_IS_KEPT MAKE_SQLSTATE('S', 'P', '0', '7', '5')
 #define ERRCODE_SPINE_STATE_ERASED MAKE_SQLSTATE('S', 'P', '0', '7', '6')
 #define ERRCODE_SPINE_NOT_ERASABLE MAKE_SQLSTATE('S', 'P', '0', '7', '7')
 #define ERRCODE_SPINE_BAD_ERASURES MAKE_SQLSTATE('S', 'P', '0', '7', '8')
@@ -63,6 +63,13 @@
 #define ERRCODE_SPINE_BAD_PARTITION MAKE_SQLSTATE('S', 'P', '0', '8', '8')
 #define ERRCODE_SPINE_NOT_RETIRABLE MAKE_SQLSTATE('S', 'P', '0', '8', '9')
 #define ERRCODE_SPINE_NOT_INTACT MAKE_SQLSTATE('S', 'P', '0', '9', '0')
+#define ERRCODE_SPINE_NOT_IN_TREE MAKE_SQLSTATE('S', 'P', '1', '0', '0')
+#define ERRCODE_SPINE_RETIRED_EVENT MAKE_SQLSTATE('S', 'P', '1', '0', '1')
+#define ERRCODE_SPINE_BROKEN_PROOF MAKE_SQLSTATE('S', 'P', '1', '0', '2')
+#define ERRCODE_SPINE_BAD_NOTE MAKE_SQLSTATE('S', 'P', '1', '0', '3')
+#define ERRCODE_SPINE_NOT_SIGNED MAKE_SQLSTATE('S', 'P', '1', '0', '4')
+#define ERRCODE_SPINE_RECORD_IS_KEPT MAKE_SQLSTATE('S', 'P', '1', '0', '5')
+#define ERRCODE_SPINE_LINE_TOO_LONG MAKE_SQLSTATE('S', 'P', '1', '0', '6')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about restored rows that do not reproduce their hashes.

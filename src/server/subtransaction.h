@@ -44,6 +44,15 @@ pg_noinline ErrorData *catch_error(Work work, MayCatch may_catch) {
   return error;
 }
 
+// The same where the caller may be in parallel mode: there the error goes on, to whoever began that mode and can do the work
+// again without it.
+template <class Work, class MayCatch>
+ErrorData *catch_error_if_possible(Work work, MayCatch may_catch) {
+  if (!IsInParallelMode()) return catch_error(work, may_catch);
+  work();
+  return nullptr;
+}
+
 // What the server raises where it meets damaged data, or a disk that does not give them: internal errors and those of
 // the system. All else, from a timeout to a full disk, is no finding.
 inline bool tells_of_damage(const ErrorData &error) {

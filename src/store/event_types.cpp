@@ -65,7 +65,7 @@ Oid types_table;
 constexpr std::string_view always_registered = unguarded_event;
 
 constexpr std::string_view evidence[] = {erased_event, hold_placed_event, hold_released_event, retention_set_event, rights_granted_event,
-                                         rights_revoked_event, retired_event};
+                                         rights_revoked_event, retired_event, evidence_event};
 
 void read_types() {
   types_table = spine_table("event_types");

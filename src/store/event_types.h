@@ -19,6 +19,7 @@ inline constexpr std::string_view retention_set_event = "platform.retention.set"
 inline constexpr std::string_view rights_granted_event = "platform.rights.granted";
 inline constexpr std::string_view rights_revoked_event = "platform.rights.revoked";
 inline constexpr std::string_view retired_event = "platform.partition.retired";
+inline constexpr std::string_view evidence_event = "platform.evidence.exported";
 inline constexpr std::string_view migration_event = "platform.migration.applied";
 inline constexpr std::string_view unguarded_event = "platform.spine.unguarded";
 

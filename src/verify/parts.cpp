@@ -1,6 +1,7 @@
 // Which parts are gone without an event of their chain that says so. What is gone and what was said are sorted against each
 // other, so memory does not depend on how many there are.
 #include "verify/verification.h"
+#include "verify/verify.h"
 
 #include "core/uuid.h"
 #include "server/errors.h"
@@ -47,6 +48,12 @@ Uuid organization_of(const PartRecord &record) {
   return organization;
 }
 
+int64 sequence_of(const PartRecord &record) {
+  uint64_t sequence = 0;
+  for (uint8_t byte : record.sequence) sequence = sequence << 8 | byte;
+  return static_cast<int64>(sequence);
+}
+
 // An erasure is of events that were there before. The event's payload is known to be JSON.
 void put_said(RecordSort *parts, const Event &event) {
   if (event.event_type != erased_event || !event.has(Column::payload) || (event.present & event_place) != event_place) return;
@@ -81,9 +88,7 @@ void put_missing(Verification *v, const PartRecord &record) {
   MemoryContext before = MemoryContextSwitchTo(v->per_row);
   Event event;
   event.organization_id = organization_of(record);
-  uint64_t sequence = 0;
-  for (uint8_t byte : record.sequence) sequence = sequence << 8 | byte;
-  event.sequence = static_cast<int64_t>(sequence);
+  event.sequence = sequence_of(record);
   memcpy(event.id.data(), record.id, event.id.size());
   event.present = event_place | bit(Column::id);
   put_content_fault(v, FaultKind::part_missing, event, {}, {},
@@ -94,46 +99,83 @@ void put_missing(Verification *v, const PartRecord &record) {
 }
 
 // What all erasure events of an organization say, wherever in its chain they stand.
-void put_all_said(Verification *v, const Uuid &organization, RecordSort *parts) {
+void put_all_said(Oid events, const Uuid &organization, RecordSort *parts) {
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "erasures", ALLOCSET_DEFAULT_SIZES);
   MemoryContext before = MemoryContextSwitchTo(context);
-  auto read = [&] {
-    EventScan scan;
-    scan.begin(v->events, EventOrder::entity, 1, Sees::fresh,
-               bit(Column::event_type));
-    ScanKeyData key;
-    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, uuid_datum(entity_uuid("platform", "personal", uuid_text(organization))));
-    scan.find(&key);
-    MemoryContext each = AllocSetContextCreate(context, "erasure", ALLOCSET_DEFAULT_SIZES);
-    while (scan.next(ForwardScanDirection)) {
-      if (scan.why() != nullptr || !scan.event().has(Column::organization_id) || scan.event().organization_id != organization) continue;
-      (void)scan.whole();
-      MemoryContext outside = MemoryContextSwitchTo(each);
-      put_said(parts, scan.event());
-      MemoryContextSwitchTo(outside);
-      MemoryContextReset(each);
-    }
-    scan.end();
-  };
-  if (ErrorData *error = catch_error(read, [](const ErrorData &e) { return tells_of_damage(e) || e.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT; }))
-    put_unreadable(v, psprintf("the erasures of organization %s cannot be read: %s", uuid_text(organization), error->message));
+  EventScan scan;
+  scan.begin(events, EventOrder::entity, 1, Sees::fresh, bit(Column::event_type));
+  ScanKeyData key;
+  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, uuid_datum(entity_uuid("platform", "personal", uuid_text(organization))));
+  scan.find(&key);
+  MemoryContext each = AllocSetContextCreate(context, "erasure", ALLOCSET_DEFAULT_SIZES);
+  while (scan.next(ForwardScanDirection)) {
+    if (scan.why() != nullptr || !scan.event().has(Column::organization_id) || scan.event().organization_id != organization) continue;
+    (void)scan.whole();
+    MemoryContext outside = MemoryContextSwitchTo(each);
+    put_said(parts, scan.event());
+    MemoryContextSwitchTo(outside);
+    MemoryContextReset(each);
+  }
+  scan.end();
   MemoryContextSwitchTo(before);
   MemoryContextDelete(context);
 }
 
+// The same where an error is a finding.
+void find_all_said(Verification *v, const Uuid &organization, RecordSort *parts) {
+  ErrorData *error = catch_error_if_possible([&] { put_all_said(v->events, organization, parts); },
+                                 [](const ErrorData &e) { return tells_of_damage(e) || e.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT; });
+  if (error != nullptr) put_unreadable(v, psprintf("the erasures of organization %s cannot be read: %s", uuid_text(organization), error->message));
+}
+
+// Notes into a sort which parts of an event are gone. begin: called before the first of them is put.
+template <class Begin>
+void put_gone(RecordSort *parts, const Event &event, Begin begin) {
+  unsigned gone = parts_gone(event);
+  if (gone == no_part) return;
+  begin();
+  for (const PartColumns &part : part_columns) {
+    if (!(gone & part.part)) continue;
+    PartRecord record = record_of(event.organization_id, {part.part, event.id, event.sequence}, true);
+    parts->put(&record, sizeof record);
+  }
+}
+
+constexpr uint32_t part_place = event_place | bit(Column::id);
+
 }  // namespace
 
 void note_parts(Verification *v, const Event &event) {
-  constexpr uint32_t place = event_place | bit(Column::id);
-  if ((event.present & place) != place) return;
-  unsigned gone = parts_gone(event);
-  if (gone != no_part)
-    for (const PartColumns &part : part_columns) {
-      if (!(gone & part.part)) continue;
-      PartRecord record = record_of(event.organization_id, {part.part, event.id, event.sequence}, true);
-      v->parts.put(&record, sizeof record);
-    }
+  if ((event.present & part_place) != part_place) return;
+  put_gone(&v->parts, event, [] {});
   put_said(&v->parts, event);
+}
+
+void PartCheck::begin() {
+  memory_ = CurrentMemoryContext;
+  any_ = false;
+}
+
+void PartCheck::note(const Event &event) {
+  if ((event.present & part_place) != part_place) return;
+  put_gone(&gone_, event, [this] {
+    if (any_) return;
+    MemoryContext before = MemoryContextSwitchTo(memory_);
+    gone_.begin(work_mem);
+    MemoryContextSwitchTo(before);
+    any_ = true;
+  });
+}
+
+int64 PartCheck::end(const Uuid &organization, int64 *first) {
+  if (!any_) return 0;
+  any_ = false;
+  put_all_said(events_relid(), organization, &gone_);
+  int64 missing = 0;
+  find_unsaid(&gone_, [&](const PartRecord &record) {
+    if (missing++ == 0) *first = sequence_of(record);
+  });
+  return missing;
 }
 
 void judge_parts(Verification *v) {
@@ -151,7 +193,7 @@ void judge_parts(Verification *v) {
     if (any && organization == organization_of(record)) return;
     organization = organization_of(record);
     any = true;
-    put_all_said(v, organization, &again);
+    find_all_said(v, organization, &again);
   });
   find_unsaid(&again, [v](const PartRecord &record) { put_missing(v, record); });
 }

@@ -6,17 +6,17 @@
 // event of those organizations. Faults and summaries go through such sorts too, so memory does not depend on
 // the table's size.
 #include <algorithm>
-#include <new>
 
-#include "core/event_name.h"
 #include "core/uuid.h"
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/owned_object.h"
 #include "server/subtransaction.h"
 #include "store/anchors.h"
 #include "store/event_table.h"
 #include "store/partitions.h"
 #include "verify/verification.h"
+#include "verify/verify.h"
 
 extern "C" {
 #include <access/table.h>
@@ -31,18 +31,6 @@ extern "C" {
 namespace spine {
 
 namespace {
-
-// A core object that the current memory context deletes with itself, an error included.
-template <class T>
-T *owned_by_context() {
-  MemoryContextCallback *callback = static_cast<MemoryContextCallback *>(palloc(sizeof(MemoryContextCallback)));
-  T *object = new (std::nothrow) T();
-  if (object == nullptr) report(Status::out_of_memory, "the verification");
-  callback->func = [](void *p) { delete static_cast<T *>(p); };
-  callback->arg = object;
-  MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-  return object;
-}
 
 // Where a record belongs. Its bytes sort as the organization, then the sequence.
 struct Key {
@@ -190,41 +178,18 @@ void put_segment(Verification *v, const Segment &segment) {
 }
 
 void check_content(Verification *v, const Event &event) {
-  PartHashes parts;
-  Hash hash;
-  Status status = hasher().hash_parts(event, &parts);
-  if (status == Status::ok) status = hasher().digest(event, parts, &hash);
-  if (status == Status::out_of_memory || status == Status::crypto_failed) report(status, "an event");
-  if (status != Status::ok)
-    put_content_fault(v, FaultKind::content_altered, event, {}, event.event_hash,
-                      damaged_part);
-  else if (event.event_hash.size != hash.size() || memcmp(event.event_hash.data, hash.data(), hash.size()) != 0)
-    put_content_fault(v, FaultKind::content_altered, event, {hash.data(), hash.size()}, event.event_hash,
-                      "the content does not give event_hash");
-  if (status == Status::ok) note_parts(v, event);
-  EventName name{event.domain, event.entity_type, event.action};
-  constexpr uint32_t names =
-      bit(Column::event_type) | bit(Column::domain) | bit(Column::entity_type) | bit(Column::action);
-  if ((event.present & names) != names || !parts_join_to(name, event.event_type))
-    put_content_fault(v, FaultKind::malformed, event, {}, {}, "domain, entity_type and action do not join to event_type");
-}
-
-// What is shorter or longer than a hash is no hash: check_content reported it, and it links to nothing.
-Hash hash_of(Bytes bytes) {
-  Hash hash{};
-  memcpy(hash.data(), bytes.data, Min(bytes.size, hash.size()));
-  return hash;
+  ContentFaults found = judge_content(event);
+  for (int i = 0; i < found.count; i++) {
+    const ContentFault &fault = found.fault[i];
+    bool names_hash = fault.kind == FaultKind::content_altered;
+    put_content_fault(v, fault.kind, event, fault.has_expected ? Bytes{fault.expected.data(), fault.expected.size()} : Bytes{},
+                      names_hash ? event.event_hash : Bytes{}, fault.detail);
+  }
+  if (found.parts_are_json) note_parts(v, event);
 }
 
 void add_link(Verification *v, const Event &event) {
-  Link link{};
-  link.organization = event.organization_id;
-  link.id = event.id;
-  link.sequence = event.sequence;
-  link.timestamp = event.timestamp;
-  link.previous_hash = hash_of(event.previous_hash);
-  link.event_hash = hash_of(event.event_hash);
-  link.previous_is_hash = event.previous_hash.size == sizeof(Hash);
+  Link link = link_of(event);
   Segment segment;
   if (v->singles) {
     segment = Segment{};
@@ -267,7 +232,6 @@ const char *row_detail(const Verification *v, const BlockScan *row, const char *
 void check_row(Verification *v, BlockScan *row) {
   Event event;
   const char *why;
-  constexpr uint32_t link = event_place | bit(Column::id) | bit(Column::timestamp) | bit(Column::previous_hash) | bit(Column::event_hash);
   if (v->one || !v->readable.all || v->singles || v->range.has_context() || v->range.to != INT64_MAX) {
     // Most rows may be none of ours: look at their place first.
     (void)row->read(event_place, &event, &why);
@@ -296,7 +260,7 @@ void check_row(Verification *v, BlockScan *row) {
     else
       put_content_fault(v, FaultKind::unreadable, event, {}, event.event_hash, row_detail(v, row, why));
   }
-  if ((event.present & link) == link) add_link(v, event);
+  if ((event.present & link_columns) == link_columns) add_link(v, event);
 }
 
 }  // namespace
@@ -388,7 +352,7 @@ bool read_event(Verification *v, const Uuid &organization, int64 sequence, Ancho
     if (is_there) *found = {sequence, scan.event().timestamp, hash_of(scan.event().event_hash)};
     scan.end();
   };
-  if (ErrorData *error = catch_error(read, tells_of_damage)) {
+  if (ErrorData *error = catch_error_if_possible(read, tells_of_damage)) {
     put_unreadable(v, psprintf("event " INT64_FORMAT " of organization %s cannot be read: %s", sequence, uuid_text(organization), error->message));
     return false;
   }
@@ -583,7 +547,7 @@ void read_table(Verification *v, int processes) {
   MemoryContext reading = AllocSetContextCreate(before, "verification", ALLOCSET_DEFAULT_SIZES);
   MemoryContextSwitchTo(reading);
   v->folder = owned_by_context<SegmentFolder>();
-  Status status = v->folder->prepare(static_cast<size_t>((processes + 3) / 4));
+  Status status = v->folder == nullptr ? Status::out_of_memory : v->folder->prepare(static_cast<size_t>((processes + 3) / 4));
   if (status != Status::ok) report(status, "the verification");
   if (v->one) add_outside(v, v->organization, 0);  // it has its row in the answer, also without an event
 
@@ -604,6 +568,7 @@ void read_table(Verification *v, int processes) {
 
 void walk_chains(Verification *v) {
   ChainWalker *walker = owned_by_context<ChainWalker>();
+  if (walker == nullptr) report(Status::out_of_memory, "the verification");
   AnchorReader anchors;
   anchors.begin();
   v->segments.sort();

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "server/errors.h"
 #include "server/subtransaction.h"
 
 extern "C" {
@@ -209,7 +210,8 @@ bool verify_in_parallel_mode(Verification *v, int workers) {
 
 // Damaged data, which reading without workers gets past, and a worker that could not start.
 bool may_succeed_alone(const ErrorData &error) {
-  return tells_of_damage(error) || error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+  return tells_of_damage(error) || error.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT ||
+         error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 }
 
 }  // namespace

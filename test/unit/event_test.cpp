@@ -76,6 +76,13 @@ class WorkedEvent : public testing::Test {
     EXPECT_EQ(hasher_->document(event_, parts, &text), Status::ok);
     return std::string(text);
   }
+  std::string shown(bool payload, bool personal) {
+    PartHashes parts;
+    std::string_view text;
+    EXPECT_EQ(hasher_->hash_parts(event_, &parts), Status::ok);
+    EXPECT_EQ(hasher_->shown_document(event_, parts, payload, personal, &text), Status::ok);
+    return std::string(text);
+  }
   std::string digest() {
     PartHashes parts;
     Hash hash{};
@@ -238,6 +245,35 @@ TEST_F(WorkedEvent, AColumnThatIsNullHasNoMember) {
   }
   event_.present = 0;
   EXPECT_EQ(document(), "{}");
+}
+
+// Out of what is shown, docs/evidence.md cuts the document.
+TEST_F(WorkedEvent, ShowsThePartsThatAreAskedFor) {
+  add_the_rest();
+  std::string hash(64, '0'), salt = "000102030405060708090a0b0c0d0e0f";
+  std::string whole = document();
+  std::string payload = ",\"payload\":{\"department\":\"d-7\",\"name\":\"Ada\",\"salary\":120000.5}", payload_salt = ",\"payload_salt\":\"" + salt + "\"";
+  std::string personal_salt = ",\"personal_salt\":\"" + salt + "\"";
+  for (bool with_payload : {false, true}) {
+    for (bool with_personal : {false, true}) {
+      std::string text = shown(with_payload, with_personal);
+      auto cut = [&text](const std::string &part) {
+        size_t at = text.find(part);
+        if (at != std::string::npos) text.erase(at, part.size());
+        return at != std::string::npos;
+      };
+      EXPECT_TRUE(cut("\"event_hash\":\"" + hash + "\",")) << text;
+      EXPECT_EQ(cut(payload), with_payload) << text;
+      EXPECT_EQ(cut(payload_salt), with_payload) << text;
+      EXPECT_EQ(cut(personal_salt), with_personal) << text;
+      size_t begin = text.find(",\"personal\":"), end = text.find(",\"personal_hash\":");
+      EXPECT_EQ(begin != std::string::npos, with_personal) << text;
+      if (begin != std::string::npos) text.erase(begin, end - begin);
+      EXPECT_EQ(text, whole);
+    }
+  }
+  event_.present &= ~(bit(Column::payload) | bit(Column::payload_salt) | bit(Column::personal) | bit(Column::personal_salt));
+  EXPECT_EQ(shown(true, true), shown(false, false)) << "what is gone is not shown";
 }
 
 TEST_F(WorkedEvent, EscapesTextAndKeepsUnicode) {

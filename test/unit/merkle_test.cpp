@@ -398,6 +398,62 @@ TEST(CompactRange, GrowsLeafByLeaf) {
   }
 }
 
+TEST(CompactRange, TellsOfEverySubtreeThatALeafCompletes) {
+  struct Sink final : spine::SubtreeSink {
+    std::map<std::pair<unsigned, uint64_t>, Hash> seen;
+    void completed(unsigned level, uint64_t index, const Hash &root) noexcept override { EXPECT_TRUE(seen.insert({{level, index}, root}).second); }
+  } sink;
+  TreeHasher hasher;
+  CompactRange range;
+  size_t expected = 0;
+  for (uint64_t size = 1; size <= 600; size++) {
+    ASSERT_EQ(range.append(hasher, reference().leaves()[size - 1], &sink), Status::ok);
+    for (unsigned level = 1; size % (uint64_t{1} << level) == 0; level++) {
+      uint64_t index = (size >> level) - 1;
+      ASSERT_EQ(sink.seen.count({level, index}), 1u) << level << " " << index;
+      ASSERT_EQ((sink.seen[{level, index}]), reference().mth(index << level, (index + 1) << level));
+      expected++;
+    }
+    ASSERT_EQ(sink.seen.size(), expected) << size;
+  }
+}
+
+TEST(CompactRange, FindsItsOwnSubtreesAndNoOther) {
+  TreeHasher hasher;
+  CompactRange range = range_of(hasher, 5, 29);  // 5, 6-7, 8-15, 16-23, 24-27, 28
+  for (unsigned level = 0; level < 6; level++) {
+    for (uint64_t index = 0; index << level < 40; index++) {
+      Hash hash{};
+      bool expected = (level == 0 && (index == 5 || index == 28)) || (level == 1 && index == 3) || (level == 2 && index == 6) || (level == 3 && (index == 1 || index == 2));
+      ASSERT_EQ(range.find(level, index, &hash), expected) << level << " " << index;
+      if (expected) {
+        ASSERT_EQ(hash, reference().mth(index << level, (index + 1) << level));
+      }
+    }
+  }
+}
+
+TEST(CompactRange, ComesOutOfATree) {
+  TreeHasher hasher;
+  LeafList source = list();
+  for (uint64_t begin : {0, 1, 5, 8, 63, 64, 100}) {
+    for (uint64_t end = begin; end <= 130; end++) {
+      CompactRange found, grown = range_of(hasher, begin, end);
+      ASSERT_EQ(spine::tree_range(hasher, source, begin, end, &found), ProofStatus::ok);
+      ASSERT_EQ(found.begin(), begin);
+      ASSERT_EQ(found.end(), end);
+      ASSERT_EQ(found.count(), grown.count());
+      for (size_t i = 0; i < found.count(); i++) ASSERT_EQ(found.hash(i), grown.hash(i)) << begin << " to " << end;
+    }
+  }
+  CompactRange range;
+  EXPECT_EQ(spine::tree_range(hasher, source, 5, 4, &range), ProofStatus::size_out_of_range);
+  EXPECT_EQ(spine::tree_range(hasher, source, 0, spine::max_tree_size + 1, &range), ProofStatus::size_out_of_range);
+  LeafList few(reference().leaves().data(), 10);
+  EXPECT_EQ(spine::tree_range(hasher, few, 3, 11, &range), ProofStatus::hash_not_found);
+  EXPECT_EQ(range.count(), 0u);
+}
+
 TEST(CompactRange, RangesSideBySideAreOneRange) {
   TreeHasher hasher;
   for (uint64_t begin = 0; begin <= 20; begin++) {

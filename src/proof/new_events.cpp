@@ -1,0 +1,185 @@
+#include "proof/new_events.h"
+
+#include "server/errors.h"
+#include "server/growing_array.h"
+#include "server/owned_object.h"
+#include "server/subtransaction.h"
+#include "store/anchors.h"
+#include "store/event_scan.h"
+#include "verify/verify.h"
+
+namespace spine {
+
+namespace {
+
+// The nodes that a chain's growth completes, in the memory in which it began.
+class NodeList final : public SubtreeSink {
+ public:
+  explicit NodeList(MemoryContext memory) : memory_(memory) {}
+
+  // Room is made before, for it may raise an error.
+  void make_room_for_next() { make_room(memory_, &nodes_, count_ + 8, &room_); }
+
+  void completed(unsigned level, uint64_t index, const Hash &root) noexcept override {
+    if (level % levels_a_node == 0) nodes_[count_++] = {static_cast<int16>(level), static_cast<int64>(index), root};
+  }
+  TreeNode *nodes() const { return nodes_; }
+  int64 count() const { return count_; }
+
+ private:
+  MemoryContext memory_;
+  TreeNode *nodes_ = nullptr;
+  int64 count_ = 0, room_ = 0;
+};
+
+class Check {
+ public:
+  Check(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree)
+      : organization_(organization), from_(from), size_(from == nullptr ? 0 : from->size), to_(to), with_tree_(with_tree), nodes_(CurrentMemoryContext) {}
+
+  NewEvents run() {
+    found_ = {};
+    found_.last_sequence = size_;
+    if (from_ != nullptr) found_.head_hash = from_->head_hash;
+    begin_tree();
+    walker_ = owned_by_context<ChainWalker>();
+    if (walker_ == nullptr) report(Status::out_of_memory, "the verification");
+    // What is unreadable ends the reading; so far it is judged.
+    ErrorData *error = catch_error([this] { read(); }, [](const ErrorData &e) { return tells_of_damage(e) || e.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT; });
+    if (error != nullptr) add_fault(found_.last_sequence + 1, FaultKind::unreadable);
+    found_.nodes = nodes_.nodes();
+    found_.node_count = nodes_.count();
+    return found_;
+  }
+
+ private:
+  void add_fault(int64 sequence, const char *fault) {
+    if (found_.faults++ > 0 && sequence >= found_.first_fault_sequence) return;
+    found_.first_fault_sequence = sequence;
+    found_.first_fault = fault;
+  }
+  void add_fault(int64 sequence, FaultKind kind) { add_fault(sequence, fault_names[static_cast<int>(kind)]); }
+
+  void add_faults(const StructureFaults &faults) {
+    for (int i = 0; i < faults.count; i++) add_fault(faults.fault[i].sequence, faults.fault[i].kind);
+  }
+
+  void begin_tree() {
+    if (from_ == nullptr) return;
+    if (from_->is_sound())
+      found_.range = from_->range;
+    else
+      add_fault(size_, "checkpoint_broken");
+  }
+
+  // What the chain goes on from: the checkpoint's last event, as it is there or as the anchor has it. Without it, that is a fault,
+  // and it goes on from what the checkpoint says.
+  Anchor beginning(ChainScan *scan) {
+    Anchor begin{size_, PG_INT64_MIN, found_.head_hash};
+    Anchor anchor;
+    AnchorReader anchors;
+    anchors.begin();
+    bool is_retired = anchors.find(organization_, PG_INT64_MAX, &anchor) && anchor.sequence >= size_;
+    anchors.end();
+    if (is_retired) {
+      // Behind the checkpoint, events were retired: spine.retire_events left a checkpoint there, and that is gone.
+      if (anchor.sequence > size_) add_fault(anchor.sequence, "checkpoint_broken");
+      if (anchor.sequence == size_ && anchor.hash != begin.hash) add_fault(size_, FaultKind::link_broken);
+      return anchor.sequence == size_ ? Anchor{size_, anchor.timestamp, begin.hash} : anchor;
+    }
+    if (size_ == 0) return begin;
+    scan->seek(organization_, size_ - 1, organization_);
+    if (!scan->next() || scan->event().sequence != size_) {
+      add_fault(size_, FaultKind::event_missing);
+      return begin;
+    }
+    (void)judge(scan->event());
+    if (hash_of(scan->event().event_hash) != begin.hash) add_fault(size_, "checkpoint_broken");
+    begin.timestamp = scan->event().timestamp;
+    return begin;
+  }
+
+  // Whether what its parts say can be read.
+  bool judge(const Event &event) {
+    ContentFaults faults = judge_content(event);
+    for (int i = 0; i < faults.count; i++) add_fault(event.sequence, faults.fault[i].kind);
+    if ((event.present & link_columns) != link_columns) add_fault(event.sequence, FaultKind::malformed);
+    return faults.parts_are_json;
+  }
+
+  void read() {
+    MemoryContext outer = CurrentMemoryContext;
+    MemoryContext each = AllocSetContextCreate(outer, "event that is checked", ALLOCSET_DEFAULT_SIZES);
+    ChainScan scan;
+    scan.begin(all_columns);
+    parts_.begin();
+    MemoryContextSwitchTo(each);
+    Anchor begin = beginning(&scan);
+    require_walked(walker_->begin(Range{}, true, begin.sequence == 0 ? nullptr : &begin));
+    StructureFaults faults;
+    scan.seek(organization_, begin.sequence, organization_);
+    while (scan.next() && scan.event().sequence <= to_) {
+      const Event &event = scan.event();
+      if (judge(event)) parts_.note(event);
+      Segment one{};
+      one.first = link_of(event);
+      one.last_sequence = event.sequence;
+      one.last_timestamp = event.timestamp;
+      one.last_hash = one.first.event_hash;
+      require_walked(walker_->add(one, &faults));
+      add_faults(faults);
+      if (with_tree_ && found_.faults == 0) {
+        Hash leaf;
+        nodes_.make_room_for_next();
+        require_hashed(tree_hasher().leaf(one.last_hash, &leaf));
+        require_hashed(found_.range.append(tree_hasher(), leaf, &nodes_));
+      }
+      found_.events++;
+      found_.last_sequence = event.sequence;
+      found_.head_hash = one.last_hash;
+      MemoryContextReset(each);
+    }
+    MemoryContextSwitchTo(outer);
+    scan.end();
+    MemoryContextDelete(each);
+    int64 first_missing = 0;
+    for (int64 missing = parts_.end(organization_, &first_missing); missing > 0; missing--) add_fault(first_missing, FaultKind::part_missing);
+  }
+
+  static void require_walked(Status status) {
+    if (status != Status::ok) report(status, "the verification");
+  }
+
+  Uuid organization_;
+  const ChainCheckpoint *from_;
+  int64 size_, to_;
+  bool with_tree_;
+  NodeList nodes_;
+  ChainWalker *walker_ = nullptr;
+  PartCheck parts_;
+  NewEvents found_;
+};
+
+}  // namespace
+
+NewEvents check_new_events(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree) {
+  return Check(organization, from, to, with_tree).run();
+}
+
+NewEvents extend_chain(const Uuid &organization, const ChainCheckpoint *newest, int64 to, int64 directory_number, TimestampTz now, ChainCheckpoint *taken) {
+  NewEvents found = check_new_events(organization, newest, to, true);
+  if (found.faults > 0 || found.events == 0) return found;
+  taken->organization = organization;
+  taken->size = found.last_sequence;
+  require_hashed(found.range.root(tree_hasher(), &taken->root));
+  taken->head_hash = found.head_hash;
+  taken->range = found.range;
+  taken->range_is_read = true;
+  taken->directory_number = directory_number;
+  taken->taken_at = now;
+  put_nodes(organization, found.nodes, found.node_count);
+  put_checkpoint(*taken);
+  return found;
+}
+
+}  // namespace spine

@@ -1,0 +1,33 @@
+// Verifying what a chain got since its last checkpoint, and nothing else.
+#pragma once
+
+#include "core/chain_check.h"
+#include "proof/checkpoints.h"
+
+namespace spine {
+
+// What was found behind a checkpoint. A chain that is at fault is followed to its end, for the faults to be counted.
+struct NewEvents {
+  int64 events;         // that were checked
+  int64 last_sequence;  // of the last one; the checkpoint's size without one
+  Hash head_hash;       // of it
+  int64 faults;
+  int64 first_fault_sequence;
+  const char *first_fault;  // as spine.verify_chain names it, or checkpoint_broken: the checkpoint itself is not sound
+  // Where there is no fault: the tree goes on so.
+  CompactRange range;
+  TreeNode *nodes;  // that became complete, where they are asked for
+  int64 node_count;
+};
+
+// Verifies the events behind a checkpoint, or all events of a chain that has none (null), up to and with a sequence: content,
+// links, order, gaps, and that the checkpoint's last event is still what it was. Does not raise for what is damaged.
+// with_tree: goes on with the tree; else range and nodes are nothing.
+NewEvents check_new_events(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree);
+
+// Takes a checkpoint of one chain up to and with a sequence, where there is something new: writes its row and the nodes. Connected to
+// SPI, with lock_checkpoints. newest: the chain's newest checkpoint, or null. Returns what was found; *taken is the new one where there
+// were new events and no faults.
+NewEvents extend_chain(const Uuid &organization, const ChainCheckpoint *newest, int64 to, int64 directory_number, TimestampTz now, ChainCheckpoint *taken);
+
+}  // namespace spine
