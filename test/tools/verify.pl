@@ -182,6 +182,17 @@ is((verify('--policy', $policy, $good, "$work/none", put_file('cut', $bundle =~ 
 	# Nothing vouches for what the header claims, but for the organization.
 	is(join(' ', @taken), '0.evidence 0.created 0.reason 0.selection', 'a change of any member is seen, but of claims of the header');
 }
+# And every hash of every list.
+foreach my $n (0 .. $#lines)
+{
+	my $line = $lines[$n];
+	while ($line =~ /(?<=[\[,]")[0-9a-f]{64}(?="[,\]])/g)
+	{
+		my @changed = @lines;
+		substr($changed[$n], $-[0], 1) = substr($line, $-[0], 1) eq '0' ? '1' : '0';
+		fails("a hash of line $n at $-[0]", lines_as(@changed));
+	}
+}
 foreach my $n (0 .. $#lines)
 {
 	my @rest = @lines;
