@@ -40,6 +40,11 @@ class Members {
     if (hashed.data != nullptr) hash<column>(hashed);
   }
   template <Column column>
+  Status json(Bytes stored, JsonCanonicalizer *canonicalizer) {
+    out_.commit(begin<column>(0));
+    return canonicalizer->append(stored, {SIZE_MAX, SIZE_MAX, false}, out_);
+  }
+  template <Column column>
   void timestamp(int64_t value) {
     if (!event_.has(column)) return;
     char *to = begin<column>(42);
@@ -95,8 +100,19 @@ class Members {
   char separator_ = '{';
 };
 
-void write_document(const Event &e, const PartHashes &parts, Buffer &out) {
+// What stands beside the members that are hashed.
+struct Shown {
+  JsonCanonicalizer *canonicalizer;
+  bool payload;
+  bool personal;
+};
+
+// shown: null for the document that is hashed. ok, or malformed.
+Status write_document(const Event &e, const PartHashes &parts, const Shown *shown, Buffer &out) {
   Members members(e, out);
+  Status status = Status::ok;
+  bool payload = shown != nullptr && shown->payload && e.has(Column::payload);
+  bool personal = shown != nullptr && shown->personal && e.has(Column::personal);
   members.text<Column::action>(e.action);
   members.uuid<Column::actor_id>(e.actor_id);
   members.text<Column::actor_type>(e.actor_type);
@@ -106,12 +122,17 @@ void write_document(const Event &e, const PartHashes &parts, Buffer &out) {
   members.uuid<Column::entity_id>(e.entity_id);
   members.text<Column::entity_type>(e.entity_type);
   members.text<Column::environment>(e.environment);
+  if (shown != nullptr) members.hex<Column::event_hash>(e.event_hash);
   members.text<Column::event_type>(e.event_type);
   members.uuid<Column::id>(e.id);
   members.timestamp<Column::occurred_at>(e.occurred_at);
   members.uuid<Column::organization_id>(e.organization_id);
+  if (payload) status = members.json<Column::payload>(e.payload, shown->canonicalizer);
   members.part<Column::payload_hash>(parts.payload);
+  if (payload) members.hex<Column::payload_salt>(e.payload_salt);
+  if (personal && status == Status::ok) status = members.json<Column::personal>(e.personal, shown->canonicalizer);
   members.part<Column::personal_hash>(parts.personal);
+  if (personal) members.hex<Column::personal_salt>(e.personal_salt);
   members.hex<Column::previous_hash>(e.previous_hash);
   members.text<Column::recorded_by>(e.recorded_by);
   members.number<Column::sequence>(e.sequence);
@@ -119,6 +140,7 @@ void write_document(const Event &e, const PartHashes &parts, Buffer &out) {
   members.timestamp<Column::timestamp>(e.timestamp);
   members.decimal_string<Column::transaction_id>(e.transaction_id);
   members.end();
+  return status;
 }
 
 }  // namespace
@@ -203,12 +225,25 @@ Status Hasher::hash_parts(const Event &event, PartHashes *parts) noexcept {
 Status Hasher::document(const Event &event, const PartHashes &parts, std::string_view *document) noexcept {
   document_.clear();
   try {
-    write_document(event, parts, document_);
+    (void)write_document(event, parts, nullptr, document_);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }
   *document = document_.view();
   return Status::ok;
+}
+
+Status Hasher::shown_document(const Event &event, const PartHashes &parts, bool payload, bool personal, std::string_view *document) noexcept {
+  document_.clear();
+  Shown shown{&canonicalizer_, payload, personal};
+  Status status;
+  try {
+    status = write_document(event, parts, &shown, document_);
+  } catch (const std::bad_alloc &) {
+    return Status::out_of_memory;
+  }
+  *document = document_.view();
+  return status;
 }
 
 Status Hasher::digest(const Event &event, const PartHashes &parts, Hash *hash) noexcept {

@@ -112,6 +112,11 @@ class Hasher {
   // The document of an event, canonical. The view holds until the next call of this function or of digest.
   Status document(const Event &event, const PartHashes &parts, std::string_view *document) noexcept;
 
+  // The document with event_hash, and with each part that is shown where the event has it, beside its salt: canonical, as
+  // docs/evidence.md has an event. The view holds until the next call of this function, of document or of digest.
+  // malformed: a part that is to be shown is no stored JSON.
+  Status shown_document(const Event &event, const PartHashes &parts, bool payload, bool personal, std::string_view *document) noexcept;
+
   // SHA-256 of the document. Gives back what a large event took, so no view holds after it.
   Status digest(const Event &event, const PartHashes &parts, Hash *hash) noexcept;
 

@@ -76,8 +76,8 @@ Status TreeHasher::node(const Hash &left, const Hash &right, Hash *hash) noexcep
   return sha256_.digest({message, sizeof message}, hash);
 }
 
-Status CompactRange::append(TreeHasher &hasher, const Hash &leaf_hash) noexcept {
-  return append_subtree(hasher, 0, leaf_hash);
+Status CompactRange::append(TreeHasher &hasher, const Hash &leaf_hash, SubtreeSink *sink) noexcept {
+  return append_subtree(hasher, 0, leaf_hash, sink);
 }
 
 Status CompactRange::append(TreeHasher &hasher, const CompactRange &next) noexcept {
@@ -95,7 +95,7 @@ Status CompactRange::append(TreeHasher &hasher, const CompactRange &next) noexce
 }
 
 // end_ is a multiple of 2^level.
-Status CompactRange::append_subtree(TreeHasher &hasher, unsigned level, const Hash &root) noexcept {
+Status CompactRange::append_subtree(TreeHasher &hasher, unsigned level, const Hash &root, SubtreeSink *sink) noexcept {
   uint64_t width = uint64_t{1} << level;
   if (end_ > max_tree_size || max_tree_size - end_ < width) return Status::too_large;
   // While it is a right child, the range's last hash is its left sibling, unless the range begins within that.
@@ -106,6 +106,7 @@ Status CompactRange::append_subtree(TreeHasher &hasher, unsigned level, const Ha
     Status status = hasher.node(hashes_[count - 1], hash, &hash);
     if (status != Status::ok) return status;
     count--;
+    if (sink != nullptr) sink->completed(level + 1, index >> 1, hash);
   }
   hashes_[count] = hash;
   count_ = count + 1;
@@ -126,6 +127,19 @@ Status CompactRange::root(TreeHasher &hasher, Hash *root) const noexcept {
   }
   *root = hash;
   return Status::ok;
+}
+
+bool CompactRange::find(unsigned level, uint64_t index, Hash *root) const noexcept {
+  uint64_t at = begin_;
+  for (size_t i = 0; i < count_; i++) {
+    unsigned here = first_level(at, end_);
+    if (here == level && at >> level == index) {
+      *root = hashes_[i];
+      return true;
+    }
+    at += uint64_t{1} << here;
+  }
+  return false;
 }
 
 size_t CompactRange::write(uint8_t *out) const noexcept {
@@ -200,6 +214,12 @@ TreeSource::Answer LeafList::subtree(unsigned level, uint64_t index, Hash *root)
   return Answer::found;
 }
 
+TreeSource::Answer RangeList::subtree(unsigned level, uint64_t index, Hash *root) noexcept {
+  for (const CompactRange *range = ranges_; range < ranges_ + count_; range++)
+    if (range->find(level, index, root)) return Answer::found;
+  return level == 0 ? Answer::failed : Answer::not_kept;
+}
+
 namespace {
 
 // Recursive, as deep as the level is high.
@@ -257,6 +277,22 @@ ProofStatus tree_root(TreeHasher &hasher, TreeSource &source, uint64_t size, Has
   if (size > max_tree_size) return ProofStatus::size_out_of_range;
   if (size > 0) return stretch_root(hasher, source, 0, size, root);
   *root = empty_tree_root;
+  return ProofStatus::ok;
+}
+
+ProofStatus tree_range(TreeHasher &hasher, TreeSource &source, uint64_t begin, uint64_t end, CompactRange *range) noexcept {
+  if (begin > end || end > max_tree_size) return ProofStatus::size_out_of_range;
+  CompactRange found(begin);
+  for (uint64_t at = begin; at < end;) {
+    unsigned level = first_level(at, end);
+    Hash hash;
+    ProofStatus status = subtree_root(hasher, source, level, at >> level, &hash);
+    if (status != ProofStatus::ok) return status;
+    found.hashes_[found.count_++] = hash;
+    at += uint64_t{1} << level;
+  }
+  found.end_ = end;
+  *range = found;
   return ProofStatus::ok;
 }
 

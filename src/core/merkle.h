@@ -35,8 +35,21 @@ class TreeHasher {
   Buffer prefixed_;
 };
 
+// Hears of subtrees as they become complete.
+class SubtreeSink {
+ public:
+  // The perfect subtree of that level and index is complete, and this is its root. level is 1 at least.
+  virtual void completed(unsigned level, uint64_t index, const Hash &root) noexcept = 0;
+
+ protected:
+  ~SubtreeSink() = default;
+};
+
 // The leaves begin … end - 1 as the fewest perfect subtrees that span them, from left to right. With begin 0 it is
 // all that a tree needs to grow: as many hashes as end has bits set, 63 at most.
+class TreeSource;
+enum class ProofStatus : uint8_t;
+
 class CompactRange {
  public:
   static constexpr size_t max_hashes = 126;
@@ -51,12 +64,16 @@ class CompactRange {
   const Hash &hash(size_t i) const { return hashes_[i]; }
 
   // Appends one leaf, given as its leaf hash, or all of next's, which must begin where this ends (malformed).
-  // too_large: there would be more leaves than max_tree_size. After a failure the range is as it was.
-  Status append(TreeHasher &hasher, const Hash &leaf_hash) noexcept;
+  // too_large: there would be more leaves than max_tree_size. After a failure the range is as it was. sink, if there is
+  // one, hears of each subtree that the leaf completes.
+  Status append(TreeHasher &hasher, const Hash &leaf_hash, SubtreeSink *sink = nullptr) noexcept;
   Status append(TreeHasher &hasher, const CompactRange &next) noexcept;
 
   // The root of the tree of all leaves below end; malformed where the range does not begin at 0.
   Status root(TreeHasher &hasher, Hash *root) const noexcept;
+
+  // Whether the perfect subtree of that level and index is one of the range's; then *root is its root.
+  bool find(unsigned level, uint64_t index, Hash *root) const noexcept;
 
   // begin and end, 8 bytes each, the highest first, then the hashes. write returns how many bytes it wrote,
   // max_bytes at most; read says false where the bytes are not what write gives for some range. Whether the hashes
@@ -65,7 +82,9 @@ class CompactRange {
   bool read(Bytes bytes) noexcept;
 
  private:
-  Status append_subtree(TreeHasher &hasher, unsigned level, const Hash &root) noexcept;
+  friend ProofStatus tree_range(TreeHasher &, TreeSource &, uint64_t, uint64_t, CompactRange *) noexcept;
+
+  Status append_subtree(TreeHasher &hasher, unsigned level, const Hash &root, SubtreeSink *sink = nullptr) noexcept;
 
   uint64_t begin_, end_;
   size_t count_ = 0;
@@ -139,9 +158,23 @@ class LeafList final : public TreeSource {
   uint64_t count_;
 };
 
+// A tree of which one knows no more than compact ranges that do not overlap: of what lies between them, if there is
+// any, there are no proofs. A range of one leaf is that leaf.
+class RangeList final : public TreeSource {
+ public:
+  RangeList(const CompactRange *ranges, size_t count) : ranges_(ranges), count_(count) {}
+  Answer subtree(unsigned level, uint64_t index, Hash *root) noexcept override;
+
+ private:
+  const CompactRange *ranges_;
+  size_t count_;
+};
+
 // The root and the proofs of a tree of so many leaves. A source that keeps no level but the leaves is asked for all
 // of them; one that keeps each level is asked for at most two subtrees a level.
 ProofStatus tree_root(TreeHasher &hasher, TreeSource &source, uint64_t size, Hash *root) noexcept;
+// The compact range of the leaves begin … end - 1; size_out_of_range where begin is behind end.
+ProofStatus tree_range(TreeHasher &hasher, TreeSource &source, uint64_t begin, uint64_t end, CompactRange *range) noexcept;
 ProofStatus prove_inclusion(TreeHasher &hasher, TreeSource &source, uint64_t index, uint64_t size,
                             Proof *proof) noexcept;
 ProofStatus prove_consistency(TreeHasher &hasher, TreeSource &source, uint64_t old_size, uint64_t new_size,
