@@ -135,9 +135,9 @@ const char *CanonicalReader::number() {
   }
   if (at_ == end_ || *at_ != 'e') return nullptr;
   at_++;
-  if (at_ < end_ && (*at_ == '+' || *at_ == '-')) at_++;
-  else return "a number has an exponent without a sign";
-  if (at_ == end_ || *at_ == '0' || !digits()) return "a number has an exponent that RFC 8785 does not write";
+  bool has_sign = at_ < end_ && (*at_ == '+' || *at_ == '-');
+  if (has_sign) at_++;
+  if (!has_sign || at_ == end_ || *at_ == '0' || !digits()) return "a number has an exponent that RFC 8785 does not write";
   return nullptr;
 }
 
