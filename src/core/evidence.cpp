@@ -467,7 +467,7 @@ bool EvidenceVerifier::read_event(unsigned level, std::string_view proof_value) 
   ++(event.sound ? waiting_sound_ : waiting_refuted_);
   chain_.counts.events++;
   remember_hidden(event);
-  if (event.sound && event.event_type == erasure_type && event.payload == PartShown::shown) read_erasure(fields.of[payload]);
+  if (event.sound && event.event_type == erasure_type && event.payload == PartShown::shown) read_erasure(fields.of[payload], event.sequence);
   listener_->event(event);
   if (next_ != Next::event_of_stretch)
     settle(holds);
@@ -641,8 +641,8 @@ void EvidenceVerifier::remember_hidden(const EvidenceEvent &event) {
   hidden_.push_back(static_cast<uint8_t>(byte));
 }
 
-// Notes which parts the payload of an erasure event names. What is not of that form names none.
-void EvidenceVerifier::read_erasure(std::string_view payload_value) {
+// Notes which parts of events before it the payload of an erasure event names. What is not of that form names none.
+void EvidenceVerifier::read_erasure(std::string_view payload_value, uint64_t erased_by) {
   if (inner_.read(payload_value, 1) != nullptr) return;
   std::string_view lists;
   for (size_t i = 0; i < inner_.count(1); i++)
@@ -654,18 +654,18 @@ void EvidenceVerifier::read_erasure(std::string_view payload_value) {
     if (member.name == "payload") of_payload = member.value;
     if (member.name == "personal") of_personal = member.value;
   }
-  add_erased(of_payload, &unsettled_.payload);
-  add_erased(of_personal, &unsettled_.personal);
+  add_erased(of_payload, erased_by, &unsettled_.payload);
+  add_erased(of_personal, erased_by, &unsettled_.personal);
 }
 
-void EvidenceVerifier::add_erased(std::string_view list, std::vector<uint64_t> *sequences) {
+void EvidenceVerifier::add_erased(std::string_view list, uint64_t erased_by, std::vector<uint64_t> *sequences) {
   if (!is_array(list)) return;
   std::string_view elements = array_elements(list), element;
   while (take_element(&elements, &element)) {
     if (inner_.read(element, 1) != nullptr) continue;
     for (size_t i = 0; i < inner_.count(1); i++) {
       uint64_t number;
-      if (inner_.members(1)[i].name != "sequence" || !parse_decimal(inner_.members(1)[i].value, &number)) continue;
+      if (inner_.members(1)[i].name != "sequence" || !parse_decimal(inner_.members(1)[i].value, &number) || number >= erased_by) continue;
       if (erased_.size() + unsettled_.size() >= max_erased)
         chain_.parts_forgotten = true;
       else

@@ -172,8 +172,8 @@ class EvidenceVerifier {
   void begin_chain(std::string_view organization);
   void end_chain();
   void remember_hidden(const EvidenceEvent &event);
-  void read_erasure(std::string_view payload);
-  void add_erased(std::string_view list, std::vector<uint64_t> *sequences);
+  void read_erasure(std::string_view payload, uint64_t erased_by);
+  void add_erased(std::string_view list, uint64_t erased_by, std::vector<uint64_t> *sequences);
 
   bool is_only(std::string_view name) const;
   bool are_members(unsigned level, std::initializer_list<std::string_view> names) const;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <ostream>
 #include <set>
@@ -43,6 +44,7 @@ struct Options {
   unsigned seed = 7;                   // of the log's key
   // To be wrong and signed all the same.
   std::function<void(uint64_t, spine::Event *)> change;  // an event before it is hashed
+  std::map<uint64_t, std::string> erasures;              // what these events, which are erasures, have as payload
   bool other_head = false;             // the chain's leaf has the head hash of the event before
 };
 
@@ -67,7 +69,7 @@ inline std::string hashes(const Hash *begin, size_t count) {
   for (size_t i = 0; i < count; i++) out += (i > 0 ? ",\"" : "\"") + hex(begin[i]) + "\"";
   return out + "]";
 }
-inline std::string quoted(std::string_view text) {
+inline std::string json_string(std::string_view text) {
   Buffer out;
   spine::append_json_string(out, text);
   return std::string(out.view());
@@ -98,7 +100,7 @@ class Chain {
   // The event object.
   std::string object(uint64_t sequence) {
     make(sequence);
-    bool erases = !options_.erased.empty() && sequence == options_.events;
+    bool erases = is_erasure(sequence);
     std::string text = document_;
     auto put = [&](const std::string &before, const std::string &what) { text.insert(text.find("\"" + before + "\":"), what); };
     put("event_type", "\"event_hash\":\"" + hex(hashes_[sequence - 1]) + "\",");
@@ -152,7 +154,7 @@ class Chain {
 
   // Sets payload_, personal_ and document_; the event before is made.
   void make(uint64_t sequence) {
-    bool erases = !options_.erased.empty() && sequence == options_.events;
+    bool erases = is_erasure(sequence);
     spine::Event event;
     event.present = spine::all_columns;
     for (spine::Column absent : {spine::Column::occurred_at, spine::Column::correlation_id, spine::Column::causation_id})
@@ -179,7 +181,9 @@ class Chain {
     event.previous_hash = {previous.data(), previous.size()};
 
     personal_.clear();
-    if (erases) {
+    if (options_.erasures.count(sequence) > 0) {
+      payload_ = options_.erasures.at(sequence);
+    } else if (erases) {
       std::string list;
       for (uint64_t gone : options_.erased)
         list += (list.empty() ? "" : ",") + ("{\"id\":\"" + id_of(gone) + "\",\"sequence\":" + std::to_string(gone) + "}");
@@ -188,7 +192,7 @@ class Chain {
       payload_ = "{\"department\":\"d-" + std::to_string(sequence % 10) + "\"";
       if (options_.payload > 0) payload_ += ",\"filling\":\"" + std::string(options_.payload, 'x') + "\"";
       payload_ += ",\"grade\":" + std::to_string(sequence % 7) + ".5}";
-      if (sequence % 2 == 1) personal_ = "{\"name\":" + quoted("Ada \"" + std::to_string(sequence) + "\" Löwe") + "}";
+      if (sequence % 2 == 1) personal_ = "{\"name\":" + json_string("Ada \"" + std::to_string(sequence) + "\" Löwe") + "}";
     }
     Hash payload_hash = part_hash(sequence, 0, payload_), personal_hash{};
     spine::PartHashes parts;
@@ -201,6 +205,10 @@ class Chain {
     std::string_view document;
     require(hasher_->document(event, parts, &document));
     document_ = document;
+  }
+
+  bool is_erasure(uint64_t sequence) const {
+    return options_.erasures.count(sequence) > 0 || (!options_.erased.empty() && sequence == options_.events);
   }
 
   std::string id_of(uint64_t sequence) const {
@@ -335,11 +343,11 @@ class Evidence {
     std::string organization = options_.bundled == 1 ? ",\"organization_id\":\"" + text_of(chains_[0]->organization()) + "\"" : "";
     out << "{\"evidence\":{\"created\":\"2026-01-19T10:00:00.000000Z\",\"format\":1" << organization
         << ",\"reason\":\"audit 2026\",\"selection\":{}}}\n";
-    out << "{\"checkpoint\":" << quoted(note(options_.entries)) << "}\n";
+    out << "{\"checkpoint\":" << json_string(note(options_.entries)) << "}\n";
     spine::LeafList log(entry_leaves_.data(), entry_leaves_.size());
     spine::Proof proof;
     require(spine::prove_inclusion(tree_, log, options_.entry - 1, options_.entries, &proof) == spine::ProofStatus::ok);
-    out << "{\"directory\":{\"entry\":" << quoted(entries_[options_.entry - 1]) << ",\"index\":" << options_.entry - 1
+    out << "{\"directory\":{\"entry\":" << json_string(entries_[options_.entry - 1]) << ",\"index\":" << options_.entry - 1
         << ",\"proof\":" << hashes(proof.hashes.data(), proof.count) << "}}\n";
     spine::LeafList chain_tree(chain_leaves_.data(), chain_leaves_.size());
     uint64_t count = 0;
