@@ -214,6 +214,12 @@ TreeSource::Answer LeafList::subtree(unsigned level, uint64_t index, Hash *root)
   return Answer::found;
 }
 
+TreeSource::Answer RangeList::subtree(unsigned level, uint64_t index, Hash *root) noexcept {
+  for (const CompactRange *range = ranges_; range < ranges_ + count_; range++)
+    if (range->find(level, index, root)) return Answer::found;
+  return level == 0 ? Answer::failed : Answer::not_kept;
+}
+
 namespace {
 
 // Recursive, as deep as the level is high.

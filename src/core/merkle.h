@@ -159,6 +159,18 @@ class LeafList final : public TreeSource {
   uint64_t count_;
 };
 
+// A tree of which one knows no more than compact ranges that do not overlap: of what lies between them, if there is
+// any, there are no proofs. A range of one leaf is that leaf.
+class RangeList final : public TreeSource {
+ public:
+  RangeList(const CompactRange *ranges, size_t count) : ranges_(ranges), count_(count) {}
+  Answer subtree(unsigned level, uint64_t index, Hash *root) noexcept override;
+
+ private:
+  const CompactRange *ranges_;
+  size_t count_;
+};
+
 // The root and the proofs of a tree of so many leaves. A source that keeps no level but the leaves is asked for all
 // of them; one that keeps each level is asked for at most two subtrees a level.
 ProofStatus tree_root(TreeHasher &hasher, TreeSource &source, uint64_t size, Hash *root) noexcept;
