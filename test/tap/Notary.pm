@@ -9,7 +9,7 @@ use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(program run_notary new_notary notary_is message_of emit_in rewrite tamper_with_records note_of copy_state
+our @EXPORT = qw(program run_notary new_notary notary_is message_of emit_in rewrite tamper_with_records note_of copy_state start_notary notary_command
   DONE CHAIN_FAULT USAGE UNAVAILABLE REWRITTEN RESTORED CLONED FAILOVER_LOST OTHER_DATABASE NOTARY_LOST NO_QUORUM);
 
 use constant {
@@ -121,6 +121,21 @@ sub note_of
 {
 	my ($notary, $number) = @_;
 	return slurp_file("$notary->{state}/$number.checkpoint");
+}
+
+# Starts a command that goes on; waits for its first message of that name. Answers { handle, message, out }.
+sub start_notary
+{
+	my ($wanted, @arguments) = @_;
+	my $out    = '';
+	my $handle = IPC::Run::start([ program('spine-notary'), @arguments, '--json' ], '>', \$out, IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default));
+	my $first;
+	until ($first)
+	{
+		$handle->pump;
+		($first) = grep { $_->{message} eq $wanted } map { decode_json($_) } $out =~ /^(\{.*\})$/mg;
+	}
+	return { handle => $handle, message => $first, out => \$out };
 }
 
 # A notary with a copy of the state as it is now.
