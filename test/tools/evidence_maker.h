@@ -334,6 +334,15 @@ class Evidence {
     return signers_.note(checkpoint);
   }
 
+  // That the log grew from so many entries to all it has: notes and proof, a line of JSON.
+  void print_growth(std::ostream &out, uint64_t old_size) {
+    spine::LeafList log(entry_leaves_.data(), entry_leaves_.size());
+    spine::Proof proof;
+    require(spine::prove_consistency(tree_, log, old_size, options_.entries, &proof) == spine::ProofStatus::ok);
+    out << "{\"growth\":{\"new\":" << json_string(note(options_.entries)) << ",\"old\":" << json_string(note(old_size))
+        << ",\"proof\":" << hashes(proof.hashes.data(), proof.count) << "}}\n";
+  }
+
   void print_export(std::ostream &out) {
     for (const auto &chain : chains_)
       for (uint64_t sequence = 1; sequence <= options_.events; sequence++) out << chain->object(sequence) << '\n';

@@ -2,7 +2,9 @@
 //
 //   spine_make_evidence [--events N] [--chains N] [--bundled N] [--stretch A-B] [--single N]... [--payload BYTES]
 //                       [--erase N]... [--withhold] [--hide-payload] [--entries N] [--entry N] [--witnesses N]
-//                       [--origin NAME] [--seed N] [--plain] [--policy FILE] [--checkpoints FOLDER]
+//                       [--origin NAME] [--seed N] [--plain] [--growth N] [--policy FILE] [--checkpoints FOLDER]
+//
+// --growth prints notes of the log at size N and now, and the proof that the one grew to the other.
 #include <getopt.h>
 
 #include <cstdlib>
@@ -16,6 +18,7 @@ namespace {
 struct Arguments {
   evidence::Options options;
   bool plain = false;
+  uint64_t growth = 0;
   std::string policy, checkpoints;  // where they go
 };
 
@@ -41,7 +44,7 @@ Arguments read_arguments(int argc, char **argv) {
   static const option known[] = {{"events", 1, nullptr, 'n'}, {"chains", 1, nullptr, 'c'}, {"bundled", 1, nullptr, 'b'}, {"stretch", 1, nullptr, 's'},
                                  {"single", 1, nullptr, 'i'}, {"payload", 1, nullptr, 'p'}, {"erase", 1, nullptr, 'e'}, {"withhold", 0, nullptr, 'w'},
                                  {"hide-payload", 0, nullptr, 'h'}, {"entries", 1, nullptr, 'E'}, {"entry", 1, nullptr, 'N'}, {"witnesses", 1, nullptr, 'W'},
-                                 {"origin", 1, nullptr, 'o'}, {"seed", 1, nullptr, 'S'}, {"plain", 0, nullptr, 'P'}, {"policy", 1, nullptr, 'f'},
+                                 {"origin", 1, nullptr, 'o'}, {"seed", 1, nullptr, 'S'}, {"plain", 0, nullptr, 'P'}, {"growth", 1, nullptr, 'g'}, {"policy", 1, nullptr, 'f'},
                                  {"checkpoints", 1, nullptr, 'd'}, {nullptr, 0, nullptr, 0}};
   Arguments arguments;
   evidence::Options &o = arguments.options;
@@ -69,6 +72,7 @@ Arguments read_arguments(int argc, char **argv) {
       case 'o': o.origin = optarg; break;
       case 'S': o.seed = static_cast<unsigned>(number(optarg)); break;
       case 'P': arguments.plain = true; break;
+      case 'g': arguments.growth = number(optarg); break;
       case 'f': arguments.policy = optarg; break;
       case 'd': arguments.checkpoints = optarg; break;
       default: std::exit(2);
@@ -91,6 +95,8 @@ int main(int argc, char **argv) {
       write_file(arguments.checkpoints + "/" + std::to_string(size) + ".checkpoint", evidence.note(size));
   if (arguments.plain)
     evidence.print_export(std::cout);
+  else if (arguments.growth > 0)
+    evidence.print_growth(std::cout, arguments.growth);
   else
     evidence.print_bundle(std::cout);
   return std::cout.flush() ? 0 : 1;
