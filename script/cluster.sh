@@ -7,6 +7,7 @@
 #   workshop    makes $work, builds a copy of the checkout there, and removes all of it at exit
 #   start NAME  starts a cluster; psql and its kin find it through PGHOST and PGPORT
 #   stop NAME   stops it
+#   build_tools builds the programs of tools/; they are in $SPINE_TOOLS then, and on the PATH
 #   as_user COMMAND …   runs a command as the user who owns the clusters
 #   tap NAME prove|perl FILE …   runs TAP tests of the workshop's copy of the checkout; their files go to $work/NAME
 #
@@ -75,6 +76,15 @@ build_extension() {
   fi
 }
 
+build_tools() {
+  SPINE_TOOLS=$work/cmake/tools
+  { cmake -S "$work/source" -B "$SPINE_TOOLS" -DPG_CONFIG="$pg_config" -DCMAKE_BUILD_TYPE=RelWithDebInfo ${CMAKE_OPTIONS:-} &&
+    cmake --build "$SPINE_TOOLS" -j "$(nproc)" --target spine-notary --target spine-verify; } >"$work/tools.log" 2>&1 ||
+    { cat "$work/tools.log" >&2; exit 1; }
+  PATH=$PATH:$SPINE_TOOLS
+  export PATH SPINE_TOOLS
+}
+
 workshop() {
   work=$(mktemp -d "${TMPDIR:-/tmp}/spine.XXXXXX")
   chmod 755 "$work"
@@ -113,7 +123,7 @@ tap() {
   shift
   mkdir -p "$out"
   [ "$(id -u)" -ne 0 ] || chown "$test_user:" "$out"
-  as_user env PG_REGRESS="$pgxs_test/regress/pg_regress" TESTDIR="$out" TESTDATADIR="$out/data" \
+  as_user env SPINE_TOOLS="${SPINE_TOOLS:-}" PG_REGRESS="$pgxs_test/regress/pg_regress" TESTDIR="$out" TESTDATADIR="$out/data" \
     TESTLOGDIR="$out/log" PERL5LIB="$pgxs_test/perl:$work/source/test/tap" \
     sh -c 'cd "$1" && shift && exec "$@"' sh "$work/source" "$@"
 }
