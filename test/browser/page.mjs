@@ -52,7 +52,8 @@ async function openTab(viewport = {width: 1200, height: 900}) {
   });
   await tab.setRequestInterception(true);
   tab.on('request', request => {
-    if (/^(file|blob):/.test(request.url())) return request.continue();
+    // A frame that is refused shows pictures of the browser's own as data.
+    if (/^(file|blob|data):/.test(request.url())) return request.continue();
     requests.push(request.url());
     return request.abort();
   });
@@ -484,7 +485,7 @@ test('proofs and ranges that are too long are refused', async () => {
   const hashes = count => `[${Array(count).fill(`"${'0'.repeat(64)}"`)}]`;
   for (const [kind, from, count, reason] of [
     ['directory', /"proof":\[[^\]]*\]/, 64, 'line_unexpected'], ['chain', /"proof":\[[^\]]*\]/, 64, 'line_unexpected'], ['chain', /"proof":\[[^\]]*\]/, 63, ''], ['chain', /"proof":\[[^\]]*\]/, 100000, 'line_unexpected'],
-    ['stretch', /"before":\[[^\]]*\]/, 64, 'line_unexpected'], ['stretch', /"after":\[[^\]]*\]/, 63, 'line_unexpected'], ['stretch', /"after":\[[^\]]*\]/, 5, 'line_unexpected'], ['stretch', /"before":\[[^\]]*\]/, 0, 'line_unexpected'],
+    ['stretch', /"before":\[[^\]]*\]/, 64, 'line_unexpected'], ['stretch', /"after":\[[^\]]*\]/, 125, 'line_unexpected'], ['stretch', /"after":\[[^\]]*\]/, 5, 'line_unexpected'], ['stretch', /"before":\[[^\]]*\]/, 0, 'line_unexpected'],
   ]) {
     const lines = good();
     const at = lines.findIndex(line => line.startsWith(`{"${kind}"`));
@@ -580,7 +581,13 @@ test('the policy of the page forbids every connection, eval and markup, in the w
       script: await outcome(() => loads(() => Object.assign(document.createElement('script'), {src: `${url}/script`}))),
       style: await outcome(() => loads(() => Object.assign(document.createElement('link'), {rel: 'stylesheet', href: `${url}/style`}))),
       frame: await outcome(() => loads(() => Object.assign(document.createElement('iframe'), {src: `${url}/frame`})).then(() => { throw 0; })),
-      eval: await outcome(() => (0, eval)('1')),
+      eval: await outcome(() => new Promise((resolve, reject) => setTimeout(() => {
+        try {
+          resolve((0, eval)('1'));
+        } catch {
+          reject();
+        }
+      }))),
       markup: await outcome(() => { document.createElement('div').innerHTML = '<b>x</b>'; }),
       policy: await outcome(() => trustedTypes.createPolicy('another', {})),
       inline: await outcome(async () => {
@@ -600,7 +607,17 @@ test('the policy of the page forbids every connection, eval and markup, in the w
   const worker = tab.workers().at(-1);
   assert.equal(await worker.evaluate(url => fetch(url).then(() => 'done', () => 'refused'), `${origin}/worker`), 'refused');
   assert.equal(await worker.evaluate(url => { try { importScripts(url); return 'done'; } catch { return 'refused'; } }, `${origin}/import`), 'refused');
-  assert.equal(await worker.evaluate(() => { try { return new Function('return "done"')(); } catch { return 'refused'; } }), 'refused');
+  // By a timer, for what DevTools evaluate may use eval.
+  assert.equal(await worker.evaluate(() => new Promise(resolve => {
+    setTimeout(() => {
+      try {
+        new Function('return 1')();
+        resolve('done');
+      } catch {
+        resolve('refused');
+      }
+    });
+  })), 'refused');
   assert.deepEqual(requests, []);
 });
 
@@ -638,6 +655,8 @@ test('100,000 events in 70 MB: the page answers while it reads, and shows them p
   const count = 100000;
   const one = chain(here, Array.from({length: count}, (_, i) => ({payload: {number: i, text: 'some words of a payload '.repeat(4)}})));
   const lines = bundle({chains: [one, chains[1]], log, show: {[here]: [{stretch: [1, count]}]}});
+  // One altered among them is found, and found by people.
+  lines[70003] = lines[70003].replace('payroll', 'Payroll');
   const path = write(fileOf(lines));
   await tab.$eval('#trust', (field, value) => { field.value = value; }, policy);
   await tab.evaluate(() => {
@@ -654,7 +673,7 @@ test('100,000 events in 70 MB: the page answers while it reads, and shows them p
   });
   await (await tab.$('#file')).uploadFile(path);
   const answer = await settled();
-  assert.equal(answer.title, 'All 100,000 events are proved', answer.text);
+  assert.equal(answer.title, '1 of 100,000 events is not proved', answer.text);
   assert.ok(await tab.evaluate(() => window.seen.size) > 5);
   assert.ok(await tab.evaluate(() => window.turns) > 50);
   assert.equal(answer.events.length, 25);
@@ -665,10 +684,6 @@ test('100,000 events in 70 MB: the page answers while it reads, and shows them p
   await tab.keyboard.press('Enter');
   await tab.waitForFunction(() => document.getElementById('page').textContent === '99,999 to 100,000 of 100,000');
   assert.match((await told()).events[0].text, /No\. 99999/);
-  // One altered among them is found, and found by people.
-  lines[70004] = lines[70004].replace('payroll', 'Payroll');
-  const bad = await judge(lines, policy);
-  assert.equal(bad.title, '1 of 100,000 events is not proved');
   await tab.select('#filter', 'bad');
   await tab.waitForFunction(() => document.getElementById('page').textContent === '1 to 1 of 1');
   assert.match((await told()).events[0].text, /No\. 70000/);
