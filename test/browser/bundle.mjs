@@ -165,8 +165,9 @@ export function hugeChain(organization, size, first, list) {
 
 // The lines of a bundle, without line feeds. chains: all of the database. show: for each of some organizations what is
 // shown of it, {stretch: [first, last], hide} or {single: sequence, hide}. earlier: older entries of the directory log, later: newer ones.
-export function bundle({chains, show, log = new Key('spine.example.com/hr'), witnesses = [], origin = log.name, header = {}, earlier = 2, later = 0, taken = '2026-01-19T10:30:00.000000Z', extra = ''}) {
-  const sorted = [...chains].sort((a, b) => a.organization < b.organization ? -1 : 1);
+// unsorted: the tree of chains is in the order of `chains`, as no honest database has it.
+export function bundle({chains, show, log = new Key('spine.example.com/hr'), witnesses = [], origin = log.name, header = {}, earlier = 2, later = 0, taken = '2026-01-19T10:30:00.000000Z', extra = '', unsorted = false}) {
+  const sorted = unsorted ? chains : [...chains].sort((a, b) => a.organization < b.organization ? -1 : 1);
   const directory = new Tree(sorted.map(({organization, size, root, head}) => leafHash(`${organization}\n${size}\n${base64(root)}\n${base64(head)}\n`)));
   const entryText = number => `people_os_spine directory v1\n${number}\n${sorted.length}\n${base64(number === earlier + 1 ? directory.root() : sha256(`root ${number}`))}\n${taken}\n` +
     '7412345678901234567 1 0b9f6d3e-7c1a-4a55-9d3e-1f2e3d4c5b6a\n';

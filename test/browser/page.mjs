@@ -441,6 +441,26 @@ test('proofs of the directory and of a chain that do not lead there', async () =
   }
 });
 
+test('a proof is bound to its place, and not to its root alone', async () => {
+  const four = [...chains, chain('dddddddd-0000-4000-8000-000000000004', [{}])];
+  for (const [all, organization, from, to] of [
+    // The last of three has a proof of one hash, as no other place of that tree; leaf 4 of four would go the way of leaf 0.
+    [chains, chains[2].organization, 2, 1], [four, here, 0, 4],
+  ]) {
+    const lines = bundle({chains: all, log, show: {[organization]: [{single: 1}]}});
+    assert.equal((await judge(lines, policy)).state, 'good');
+    const moved = lines.map(line => line.startsWith('{"chain"') ? line.replace(`"index":${from}`, `"index":${to}`) : line);
+    assert.equal((await judge(moved, policy)).events[0].reasons, 'chain_not_in_directory');
+  }
+});
+
+test('chains that are not sorted are refused, also where the tree has them so', async () => {
+  const lines = bundle({chains: [chains[1], chains[0]], unsorted: true, log, show: {[here]: [{single: 1}], [there]: [{single: 1}]}});
+  const answer = await judge(lines, policy);
+  assert.equal(answer.reason, 'line_unexpected');
+  assert.match(answer.text, /chains must be sorted/);
+});
+
 test('a bundle that is cut off anywhere is incomplete', async () => {
   const lines = good();
   for (let kept = 0; kept < lines.length; kept++) {
