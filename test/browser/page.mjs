@@ -417,6 +417,8 @@ test('events that were really signed but do not follow each other are told of', 
     const answer = await judge(bundle({chains: [broken(given)], log, show: {[here]: [{stretch: [1, 2]}]}}), policy);
     assert.deepEqual(answer.events.map(event => event.reasons), ['', reasons]);
   }
+  const beyond = good().map(line => line.startsWith('{"event"') && line.includes('"sequence":13,') ? line.replace('"sequence":13', '"sequence":14') : line);
+  assert.match((await judge(beyond, policy)).text, /the chain has no such event/);
   const foreign = await judge(bundle({chains: [broken({columns: {organization_id: there}})], log, show: {[here]: [{stretch: [1, 2]}]}}), policy);
   assert.equal(foreign.reason, 'line_unexpected');
   assert.match(foreign.text, /another organization than its chain/);
@@ -429,7 +431,9 @@ test('proofs of the directory and of a chain that do not lead there', async () =
     ['directory', /"proof":\[[^\]]*\]/, '"proof":[]', 'entry_not_in_log', 'good good bad good none'], ['directory', '"index":2', '"index":1', 'entry_malformed', 'good good bad good none'],
     ['directory', 'people_os_spine directory v1', 'people_os_spine directory v2', 'entry_malformed', 'good good bad none none'],
     ['chain', /"proof":\[[^\]]*\]/, '"proof":[]', 'chain_not_in_directory', 'good good good bad none'], ['chain', '"index":0', '"index":7', 'chain_not_in_directory', 'good good good bad none'],
-    ['chain', /"size":\d+/, '"size":14', 'chain_not_in_directory', 'good good good bad bad'],
+    ['chain', /"size":\d+/, '"size":14', 'chain_not_in_directory', 'good good good bad none'],
+    ['directory', '7412345678901234567 1 ', '7412345678901234567 4294967296 ', 'entry_malformed', 'good good bad none none'],
+    ['directory', '7412345678901234567 1 ', '18446744073709551616 1 ', 'entry_malformed', 'good good bad none none'],
   ];
   for (const [kind, from, to, reason, checks] of cases) {
     const show = {[here]: [{stretch: [1, 13]}]};
