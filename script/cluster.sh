@@ -77,9 +77,10 @@ build_extension() {
 }
 
 build_tools() {
+  [ -z "${SPINE_TOOLS:-}" ] || return 0
   SPINE_TOOLS=$work/cmake/tools
   { cmake -S "$work/source" -B "$SPINE_TOOLS" -DPG_CONFIG="$pg_config" -DCMAKE_BUILD_TYPE=RelWithDebInfo ${CMAKE_OPTIONS:-} &&
-    cmake --build "$SPINE_TOOLS" -j "$(nproc)" --target spine-notary --target spine-verify; } >"$work/tools.log" 2>&1 ||
+    cmake --build "$SPINE_TOOLS" -j "$(nproc)" --target spine-notary --target spine-verify --target spine_make_evidence; } >"$work/tools.log" 2>&1 ||
     { cat "$work/tools.log" >&2; exit 1; }
   PATH=$PATH:$SPINE_TOOLS
   export PATH SPINE_TOOLS
