@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
 import {spawnSync} from 'node:child_process';
 import {createHash} from 'node:crypto';
-import {existsSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync, closeSync} from 'node:fs';
+import {mkdirSync, openSync, readFileSync, writeFileSync, writeSync, closeSync} from 'node:fs';
 import {createServer} from 'node:http';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
@@ -431,7 +431,7 @@ test('proofs of the directory and of a chain that do not lead there', async () =
     ['directory', /"proof":\[[^\]]*\]/, '"proof":[]', 'entry_not_in_log', 'good good bad good none'], ['directory', '"index":2', '"index":1', 'entry_malformed', 'good good bad good none'],
     ['directory', 'people_os_spine directory v1', 'people_os_spine directory v2', 'entry_malformed', 'good good bad none none'],
     ['chain', /"proof":\[[^\]]*\]/, '"proof":[]', 'chain_not_in_directory', 'good good good bad none'], ['chain', '"index":0', '"index":7', 'chain_not_in_directory', 'good good good bad none'],
-    ['chain', /"size":\d+/, '"size":14', 'chain_not_in_directory', 'good good good bad none'],
+    ['chain', /"size":\d+/, '"size":14', 'chain_not_in_directory', 'good good good bad bad'],
     ['directory', '7412345678901234567 1 ', '7412345678901234567 4294967296 ', 'entry_malformed', 'good good bad none none'],
     ['directory', '7412345678901234567 1 ', '18446744073709551616 1 ', 'entry_malformed', 'good good bad none none'],
   ];
@@ -768,7 +768,7 @@ test('a plain export is checked, and said to be unproved', async () => {
 
 // ---- Vectors of the project
 
-test('the vectors of docs/evidence.md', {skip: !existsSync(process.env.VECTORS)}, async () => {
+test('the vectors of docs/evidence.md', async () => {
   const vector = name => join(process.env.VECTORS, name);
   const trust = readFileSync(vector('policy.txt'), 'utf8');
   const whole = await judge(vector('bundle.ndjson'), trust);
