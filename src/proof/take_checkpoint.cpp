@@ -44,17 +44,22 @@ class ChainEnds {
   void begin() {
     scan_.begin(events_relid(), EventOrder::chain, 1, Sees::fresh, bit(Column::event_hash));
     any_ = false;
+    count_ = most_ = 0;
     seek(last_uuid);
   }
-  // A few events of a chain are passed over faster than the next chain is sought by the index. One that cannot be read ends its chain
-  // with no hash, so that somebody looks there.
+  // A few events of a chain are passed over faster than the next chain is sought by the index; where chains are long, each of them
+  // costs a row that is read for nothing, so that is tried now and then. An event that cannot be read ends its chain with no hash, so
+  // that somebody looks there.
   bool next(ChainEnd *end) {
-    constexpr int most = 3;
+    constexpr int few = 3, now_and_then = 64;
+    if (++count_ % now_and_then == 0) most_ = few;
+    bool is_sought = !any_;
     for (int passed = 0;; passed++) {
-      if (passed > most && any_) {
+      if (!is_sought && passed >= most_) {
         if (last_ == nil_uuid) return false;
         seek(uuid_before(last_));
-        passed = 0;
+        is_sought = true;
+        most_ = 0;
       }
       if (!scan_.next(BackwardScanDirection)) return false;
       const Event &event = scan_.event();
@@ -80,6 +85,8 @@ class ChainEnds {
   pg_uuid_t key_;
   bool any_;
   Uuid last_;  // the organization that was found last
+  int64 count_;
+  int most_;   // events of a chain that are passed over
 };
 
 // Whether a chain ends where its checkpoint does, as it did: of it nothing is new.
