@@ -110,6 +110,7 @@ foreach my $moment (1 .. 3)
 	}
 	emit_in($node, 'postgres', 1, @orgs);
 	notary_is($notary, 'once', NO_QUORUM, "a witness killed at moment $moment answers nothing");
+	$started->{handle}->signal('TERM');    # where it was not
 	$started->{handle}->finish;
 	is($started->{handle}->full_result(0) & 127, 9, 'it was killed');
 	$started = start_notary('listening', @witness, $address);
