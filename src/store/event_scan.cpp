@@ -75,11 +75,45 @@ Oid index_of(Relation relation, const EventTable *table, EventOrder order) {
 
 }  // namespace
 
+void LeafScan::begin(Relation relation, EventOrder order, int keys, FreshRead *read, uint32 wanted) {
+  relation_ = relation;
+  read_ = read;
+  keys_ = keys;
+  wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : order == EventOrder::id ? bit(Column::id) : 0);
+  index_ = index_open(index_of(relation, event_table(relation), order), AccessShareLock);
+  slot_ = table_slot_create(relation, nullptr);
+  scan_ = compat_index_beginscan(relation, index_, read == nullptr ? SnapshotSelf : read->scan_snapshot(), keys);
+}
+
+bool LeafScan::next(ScanDirection direction) {
+  while (index_getnext_slot(scan_, direction, slot_)) {
+    CHECK_FOR_INTERRUPTS();
+    bool must_free;
+    tuple_ = ExecFetchSlotHeapTuple(slot_, false, &must_free);
+    if (!lies_in_its_page(slot_, tuple_))
+      tuple_->t_len = 0;
+    else if (read_ != nullptr && !read_->sees(relation_, slot_, tuple_))
+      continue;
+    why_ = nullptr;
+    (void)event_of_tuple(relation_, event_table(relation_), tuple_->t_data, tuple_->t_len, wanted_, &event_, &why_);
+    return true;
+  }
+  return false;
+}
+
+bool LeafScan::read_whole() {
+  return event_of_tuple(relation_, event_table(relation_), tuple_->t_data, tuple_->t_len, all_columns | whole_row, &event_, &why_);
+}
+
+void LeafScan::end() {
+  index_endscan(scan_);
+  ExecDropSingleTupleTableSlot(slot_);
+  index_close(index_, AccessShareLock);
+}
+
 void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 wanted) {
   order_ = order;
-  keys_ = keys;
   fresh_ = sees == Sees::fresh;
-  wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : order == EventOrder::id ? bit(Column::id) : 0);
   root_ = table_open(table, AccessShareLock);
   if (fresh_) read_.begin();
   List *leaves = leaves_of(table);  // now: what a partition holds that comes later, the read does not see
@@ -98,54 +132,30 @@ void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 w
       table_close(relation, AccessShareLock);
       continue;
     }
-    const EventTable *known = event_table(relation);
-    Oid index = index_of(relation, known, order);
-    Table *one = &tables_[count_++];
-    one->relation = relation;
-    one->index = index_open(index, AccessShareLock);
-    one->slot = table_slot_create(relation, nullptr);
-    one->scan = compat_index_beginscan(relation, one->index, fresh_ ? read_.scan_snapshot() : SnapshotSelf, keys);
+    tables_[count_++].leaf.begin(relation, order, keys, fresh_ ? &read_ : nullptr, wanted);
   }
   order_of_tables_ = binaryheap_allocate(Max(count_, 1), compare, this);
 }
 
 void EventScan::find(const ScanKeyData *keys) {
-  for (Table *table = tables_; table < tables_ + count_; table++)
-    index_rescan(table->scan, const_cast<ScanKey>(keys), keys_, nullptr, 0);
+  for (Table *table = tables_; table < tables_ + count_; table++) table->leaf.find(keys);
   current_ = nullptr;
   found_ = false;
-}
-
-bool EventScan::advance(Table *table, ScanDirection direction) {
-  while (index_getnext_slot(table->scan, direction, table->slot)) {
-    CHECK_FOR_INTERRUPTS();
-    bool must_free;
-    table->tuple = ExecFetchSlotHeapTuple(table->slot, false, &must_free);
-    if (!lies_in_its_page(table->slot, table->tuple))
-      table->tuple->t_len = 0;
-    else if (fresh_ && !read_.sees(table->relation, table->slot, table->tuple))
-      continue;
-    table->why = nullptr;
-    (void)event_of_tuple(table->relation, event_table(table->relation), table->tuple->t_data, table->tuple->t_len, wanted_,
-                         &table->event, &table->why);
-    return true;
-  }
-  return false;
 }
 
 // What cannot be read comes at once, so that somebody hears of it.
 int EventScan::compare(Datum a, Datum b, void *scan) {
   const EventScan *self = static_cast<const EventScan *>(scan);
-  const Table *left = reinterpret_cast<const Table *>(DatumGetPointer(a));
-  const Table *right = reinterpret_cast<const Table *>(DatumGetPointer(b));
-  if (left->why != nullptr || right->why != nullptr) return (left->why != nullptr) - (right->why != nullptr);
+  const LeafScan &left = reinterpret_cast<const Table *>(DatumGetPointer(a))->leaf;
+  const LeafScan &right = reinterpret_cast<const Table *>(DatumGetPointer(b))->leaf;
+  if (left.why() != nullptr || right.why() != nullptr) return (left.why() != nullptr) - (right.why() != nullptr);
   auto place = [self](const Event &event) {
     return std::make_pair(self->order_ == EventOrder::chain    ? event.organization_id
                           : self->order_ == EventOrder::entity ? event.entity_id
                                                                : event.id,
                           event.sequence);
   };
-  auto one = place(left->event), other = place(right->event);
+  auto one = place(left.event()), other = place(right.event());
   int is_later = one < other ? -1 : one > other;
   return ScanDirectionIsForward(self->direction_) ? -is_later : is_later;
 }
@@ -157,10 +167,10 @@ bool EventScan::next(ScanDirection direction) {
     direction_ = direction;
     binaryheap_reset(order_of_tables_);
     for (Table *table = tables_; table < tables_ + count_; table++)
-      if (advance(table, direction)) binaryheap_add_unordered(order_of_tables_, PointerGetDatum(table));
+      if (table->leaf.next(direction)) binaryheap_add_unordered(order_of_tables_, PointerGetDatum(table));
     binaryheap_build(order_of_tables_);
   } else if (current_ != nullptr) {
-    if (advance(current_, direction))
+    if (current_->leaf.next(direction))
       binaryheap_replace_first(order_of_tables_, PointerGetDatum(current_));
     else
       (void)binaryheap_remove_first(order_of_tables_);
@@ -172,7 +182,7 @@ bool EventScan::next(ScanDirection direction) {
 
 // An erasure writes a row anew, so the row alone does not tell.
 bool EventScan::is_own() const {
-  return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->tuple->t_data)) && event().has(Column::transaction_id) &&
+  return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(current_->leaf.tuple()->t_data)) && event().has(Column::transaction_id) &&
          event().transaction_id == U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 }
 
@@ -182,18 +192,17 @@ TupleTableSlot *EventScan::whole() {
     MemoryContext outer = MemoryContextSwitchTo(memory_);
     whole_ = MakeSingleTupleTableSlot(shape(), &TTSOpsHeapTuple);
     for (Table *table = tables_; table < tables_ + count_; table++)
-      table->map = convert_tuples_by_name(RelationGetDescr(table->relation), shape());
+      table->map = convert_tuples_by_name(RelationGetDescr(table->leaf.relation()), shape());
     MemoryContextSwitchTo(outer);
   }
   ExecClearTuple(whole_);
   MemoryContextReset(row_memory_);
   MemoryContext before = MemoryContextSwitchTo(row_memory_);
-  Table *table = current_;
-  if (!event_of_tuple(table->relation, event_table(table->relation), table->tuple->t_data, table->tuple->t_len, all_columns | whole_row,
-                      &table->event, &table->why))
-    report_damaged(table->event, table->why);
-  require_readable_parts(table->event);
-  ExecStoreHeapTuple(table->map == nullptr ? table->tuple : execute_attr_map_tuple(table->tuple, table->map), whole_, false);
+  LeafScan *leaf = &current_->leaf;
+  if (!leaf->read_whole()) report_damaged(leaf->event(), leaf->why());
+  require_readable_parts(leaf->event());
+  TupleConversionMap *map = current_->map;
+  ExecStoreHeapTuple(map == nullptr ? leaf->tuple() : execute_attr_map_tuple(leaf->tuple(), map), whole_, false);
   MemoryContextSwitchTo(before);
   return whole_;
 }
@@ -222,10 +231,8 @@ TupleTableSlot *EventScan::without_personal() {
 void EventScan::end() {
   if (whole_ != nullptr) ExecDropSingleTupleTableSlot(whole_);
   for (Table *table = tables_; table < tables_ + count_; table++) {
-    index_endscan(table->scan);
-    ExecDropSingleTupleTableSlot(table->slot);
-    index_close(table->index, AccessShareLock);
-    table_close(table->relation, AccessShareLock);
+    table->leaf.end();
+    table_close(table->leaf.relation(), AccessShareLock);
   }
   table_close(root_, AccessShareLock);
   binaryheap_free(order_of_tables_);

@@ -52,6 +52,39 @@ enum class EventOrder { chain, entity, id };
 // What a scan sees: what a FreshRead does, or what is committed at this moment and the transaction's own.
 enum class Sees { fresh, current };
 
+// The events of one table, no partitioned one, that one of its indexes finds, in its order.
+class LeafScan {
+ public:
+  // relation: open and locked, and it stays so after end(). read: null, for what is committed at this moment and the
+  // transaction's own. wanted: the columns (bits) that event() is to have. Raises SP018.
+  void begin(Relation relation, EventOrder order, int keys, FreshRead *read, uint32 wanted);
+  // Goes to what the keys find; for another find too.
+  void find(const ScanKeyData *keys) { index_rescan(scan_, const_cast<ScanKey>(keys), keys_, nullptr, 0); }
+  // The next event, until the next call; false after the last. Checks for interrupts.
+  bool next(ScanDirection direction);
+  Relation relation() const { return relation_; }
+  // The event's row, until the next call.
+  HeapTuple tuple() const { return tuple_; }
+  // Why the event cannot be read; null: it can, and event() has those of the wanted columns that are not NULL.
+  const char *why() const { return why_; }
+  const Event &event() const { return event_; }
+  // Reads all of the event's columns. False: why() says why that cannot be.
+  bool read_whole();
+  void end();
+
+ private:
+  Relation relation_;
+  Relation index_;
+  IndexScanDesc scan_;
+  TupleTableSlot *slot_;
+  FreshRead *read_;
+  int keys_;
+  uint32 wanted_;
+  HeapTuple tuple_;
+  Event event_;
+  const char *why_;
+};
+
 // The events of a table, or of its partitions, that one index of each finds, merged in its order.
 class EventScan {
  public:
@@ -63,10 +96,10 @@ class EventScan {
   // The next event, until the next call; false after the last. One direction after each find. Checks for interrupts.
   bool next(ScanDirection direction);
   // Why the event cannot be read; null: it can, and event() has those of the wanted columns that are not NULL.
-  const char *why() const { return current_->why; }
-  const Event &event() const { return current_->event; }
+  const char *why() const { return current_->leaf.why(); }
+  const Event &event() const { return current_->leaf.event(); }
   // The table that holds the event.
-  Oid partition() const { return RelationGetRelid(current_->relation); }
+  Oid partition() const { return RelationGetRelid(current_->leaf.relation()); }
   // Whether this very transaction emitted and stored the event, where transaction_id is one of the wanted columns.
   bool is_own() const;
   // The event's row in the shape of the table that was named, known to be readable in each of its columns, as event() is
@@ -81,16 +114,9 @@ class EventScan {
 
  private:
   struct Table {
-    Relation relation;
-    Relation index;
-    IndexScanDesc scan;
-    TupleTableSlot *slot;
+    LeafScan leaf;
     TupleConversionMap *map;  // null: its columns are where those of root_ are
-    HeapTuple tuple;
-    Event event;
-    const char *why;
   };
-  bool advance(Table *table, ScanDirection direction);
   // Greater than 0: the event of a comes before that of b.
   static int compare(Datum a, Datum b, void *scan);
 
@@ -101,10 +127,8 @@ class EventScan {
   Table *current_;
   ScanDirection direction_;
   EventOrder order_;
-  int keys_;
   bool fresh_;
   bool found_;                // whether next was called since find
-  uint32 wanted_;
   FreshRead read_;
   TupleTableSlot *whole_;
   MemoryContext memory_;      // in which the scan began

@@ -18,6 +18,7 @@ extern "C" {
 #include <storage/lmgr.h>
 #include <utils/fmgroids.h>
 #include <utils/inval.h>
+#include <utils/lsyscache.h>
 #include <utils/timestamp.h>
 }
 
@@ -50,38 +51,59 @@ struct Hint {
   int64 sequence;  // one that the chain had once, there; the last event from there on is the last of all
 };
 
-// The last event of the organization in these tables as of now: committed rows and this transaction's own. The chain's
-// lock makes that safe, and no snapshot of the transaction's can hide a row.
-bool find_last(Oid tables, const Uuid &organization, const Hint &hint, Head *head) {
-  constexpr uint32 needed = event_place | bit(Column::timestamp) | bit(Column::event_hash);
-  EventScan scan;
-  scan.begin(tables, EventOrder::chain, 2, Sees::current, needed);
+constexpr uint32 columns_of_head = event_place | bit(Column::timestamp) | bit(Column::event_hash);
+
+// The last event of the organization that the scan, begun for columns_of_head, finds; at_least: no event before that counts.
+template <class Scan>
+bool find_last(Scan *scan, const Uuid &organization, int64 at_least, Head *head) {
   pg_uuid_t wanted;
   memcpy(wanted.data, organization.data(), UUID_LEN);
-  auto look = [&](int64 at_least) {
-    ScanKeyData keys[2];
-    ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&wanted));
-    ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(at_least));
-    scan.find(keys);
-    return scan.next(BackwardScanDirection);
-  };
-  bool found = (hint.partition == tables && look(hint.sequence)) || look(PG_INT64_MIN);
-  if (found) {
-    const Event &event = scan.event();
-    if (scan.why() != nullptr || (event.present & needed) != needed || event.organization_id != organization ||
-        event.event_hash.size != sizeof(Hash) || event.sequence < 1)
-      ereport(ERROR, (errcode(ERRCODE_SPINE_CHAIN_UNUSABLE),
-                      errmsg("the last event of organization %s is damaged", uuid_text(organization)),
-                      errhint("No event can be chained to it. See SELECT * FROM spine.find_chain_faults('%s'), "
-                              "and restore the row from a backup.",
-                              uuid_text(organization))));
-    head->sequence = event.sequence;
-    head->timestamp = event.timestamp - unix_time(0);
-    memcpy(head->hash.data(), event.event_hash.data, sizeof(Hash));
-    head->partition = scan.partition();
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&wanted));
+  ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(at_least));
+  scan->find(keys);
+  if (!scan->next(BackwardScanDirection)) return false;
+  const Event &event = scan->event();
+  if (scan->why() != nullptr || (event.present & columns_of_head) != columns_of_head || event.organization_id != organization ||
+      event.event_hash.size != sizeof(Hash) || event.sequence < 1)
+    ereport(ERROR, (errcode(ERRCODE_SPINE_CHAIN_UNUSABLE),
+                    errmsg("the last event of organization %s is damaged", uuid_text(organization)),
+                    errhint("No event can be chained to it. See SELECT * FROM spine.find_chain_faults('%s'), "
+                            "and restore the row from a backup.",
+                            uuid_text(organization))));
+  head->sequence = event.sequence;
+  head->timestamp = event.timestamp - unix_time(0);
+  memcpy(head->hash.data(), event.event_hash.data, sizeof(Hash));
+  return true;
+}
+
+// The last event of the organization in this partition as of now: committed rows and this transaction's own. The chain's
+// lock makes that safe, and no snapshot of the transaction's can hide a row.
+bool find_last_in(Oid partition, const Uuid &organization, const Hint &hint, Head *head) {
+  Relation relation = try_table_open(partition, AccessShareLock);
+  if (relation == nullptr) return false;  // it was detached and dropped meanwhile
+  bool found = false;
+  if (relation->rd_rel->relkind == RELKIND_RELATION) {
+    LeafScan scan;
+    scan.begin(relation, EventOrder::chain, 2, nullptr, columns_of_head);
+    found = (hint.partition == partition && find_last(&scan, organization, hint.sequence, head)) ||
+            find_last(&scan, organization, PG_INT64_MIN, head);
+    head->partition = partition;
+    scan.end();
   }
-  scan.end();
+  table_close(relation, AccessShareLock);
   return found;
+}
+
+// The same in a partitioned table that is not cut by time: through all of its partitions runs the chain, and which of them has its end,
+// nobody knows yet.
+Head find_last_of_all(Oid table, const Uuid &organization) {
+  Head head{};
+  EventScan scan;
+  scan.begin(table, EventOrder::chain, 2, Sees::current, columns_of_head);
+  if (find_last(&scan, organization, PG_INT64_MIN, &head)) head.partition = scan.partition();
+  scan.end();
+  return head;
 }
 
 // In the chain's newest partition, and in the default one, which may hold what is newer.
@@ -100,7 +122,7 @@ Head find_last_of_partitions(ChainPartitionScan *partitions, const EventTable *t
   for (; any; any = partitions->next(&starts)) {
     Partition partition = partition_from(root, starts);
     Head head{};
-    if (!OidIsValid(partition.relid) || !find_last(partition.relid, organization, hint, &head)) continue;
+    if (!OidIsValid(partition.relid) || !find_last_in(partition.relid, organization, hint, &head)) continue;
     if (head.sequence > last.sequence) last = head;
     if (starts != default_partition_starts) break;
   }
@@ -127,7 +149,7 @@ bool find_last_of_now(const EventTable *table, const Uuid &organization, const H
   Partition now = partition_at(root, GetCurrentTimestamp());
   bool is_last = now.starts == default_partition_starts ? is_only_partition(root, now) : !may_lie_later(now.starts);
   table_close(root, NoLock);
-  return is_last && find_last(now.relid, organization, hint, head);
+  return is_last && find_last_in(now.relid, organization, hint, head);
 }
 
 Head read_head(const EventTable *table, const Uuid &organization, const Hint &hint) {
@@ -137,8 +159,10 @@ Head read_head(const EventTable *table, const Uuid &organization, const Hint &hi
   ChainPartitionScan partitions;
   if (is_cut && partitions.begin(organization))
     head = find_last_of_partitions(&partitions, table, organization, hint);
-  else  // through a partition's siblings, too, runs the chain; which of them has its end, nobody knows yet
-    (void)find_last(table->root, organization, hint, &head);
+  else if (get_rel_relkind(table->root) == RELKIND_RELATION)
+    (void)find_last_in(table->root, organization, hint, &head);
+  else
+    head = find_last_of_all(table->root, organization);
   return head.sequence == 0 && table->is_events ? anchor_of(organization) : head;
 }
 
