@@ -16,12 +16,14 @@
 #include "store/event_types.h"
 #include "store/head.h"
 #include "store/pending.h"
+#include "store/shared_heads.h"
 
 extern "C" {
 #include <access/xact.h>
 #include <executor/executor.h>
 #include <miscadmin.h>
 #include <optimizer/planner.h>
+#include <storage/ipc.h>
 #include <tcop/utility.h>
 #include <utils/inval.h>
 #include <utils/resowner.h>
@@ -122,6 +124,8 @@ ExecutorRun_hook_type next_executor_run;
 ExecutorFinish_hook_type next_executor_finish;
 ProcessUtility_hook_type next_utility;
 object_access_hook_type next_object_access;
+shmem_request_hook_type next_request;
+shmem_startup_hook_type next_startup;
 
 PlannedStmt *plan(Query *query, const char *text, int options, ParamListInfo parameters) {
   Query *shown = hide_personal(query);
@@ -212,6 +216,18 @@ void on_object_access(ObjectAccessType access, Oid classid, Oid object, int colu
   if (!IsBinaryUpgrade) judge_object(access, classid, object, argument);
 }
 
+// Shared memory ------------------------------------------------------------------------------------------------------
+
+void on_request() {
+  if (next_request != nullptr) next_request();
+  request_shared_heads();
+}
+
+void on_startup() {
+  if (next_startup != nullptr) next_startup();
+  start_shared_heads();
+}
+
 // Start-up -------------------------------------------------------------------------------------------------------------
 
 void watch_transactions() { RegisterXactCallback(on_transaction, nullptr); }
@@ -229,6 +245,12 @@ void watch_caches() {
 
 void set_hooks() {
   note_load();
+  if (process_shared_preload_libraries_in_progress) {
+    next_request = shmem_request_hook;
+    shmem_request_hook = on_request;
+    next_startup = shmem_startup_hook;
+    shmem_startup_hook = on_startup;
+  }
   next_planner = planner_hook;
   planner_hook = plan;
   next_executor_start = ExecutorStart_hook;

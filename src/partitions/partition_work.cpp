@@ -12,6 +12,7 @@
 #include "store/chain_partitions.h"
 #include "store/own_statement.h"
 #include "store/platform_event.h"
+#include "store/shared_heads.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -241,6 +242,7 @@ void note_chains(Oid leaf, TimestampTz starts) {
           {{TIMESTAMPTZOID, TimestampTzGetDatum(starts)}});
   rights.end();
   announce_partitions();
+  forget_shared_heads_in(leaf);
 }
 
 uint64 run_sql_as_of(Snapshot snapshot, const char *statement, bool read_only, std::initializer_list<Datum> moments) {

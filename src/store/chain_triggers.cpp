@@ -113,7 +113,7 @@ void chain_row(Relation relation, Relation root, EventValues *values) {
   bool is_cut = event_table(root)->is_cut_by_time;
   Oid before = chain_event(event_table(relation), values, is_cut ? &routed : nullptr);
   if (before != RelationGetRelid(relation)) note_partition_of(root, *values);
-  remember_head(event_table(relation), *values, false);
+  remember_head(event_table(relation), *values, nullptr);
 }
 
 // The one change of a stored event: an erasure, of this session's own or one that logical replication brings, where what was

@@ -63,6 +63,7 @@ class LeafScan {
   // The next event, until the next call; false after the last. Checks for interrupts.
   bool next(ScanDirection direction);
   Relation relation() const { return relation_; }
+  Oid partition() const { return RelationGetRelid(relation_); }
   // The event's row, until the next call.
   HeapTuple tuple() const { return tuple_; }
   // Why the event cannot be read; null: it can, and event() has those of the wanted columns that are not NULL.
@@ -99,7 +100,7 @@ class EventScan {
   const char *why() const { return current_->leaf.why(); }
   const Event &event() const { return current_->leaf.event(); }
   // The table that holds the event.
-  Oid partition() const { return RelationGetRelid(current_->leaf.relation()); }
+  Oid partition() const { return current_->leaf.partition(); }
   // Whether this very transaction emitted and stored the event, where transaction_id is one of the wanted columns.
   bool is_own() const;
   // The event's row in the shape of the table that was named, known to be readable in each of its columns, as event() is

@@ -9,10 +9,12 @@
 #include "store/chain_lock.h"
 #include "store/chain_partitions.h"
 #include "store/event_scan.h"
+#include "store/shared_heads.h"
 
 extern "C" {
 #include <access/htup_details.h>
 #include <access/table.h>
+#include <access/tableam.h>
 #include <access/xact.h>
 #include <storage/bufmgr.h>
 #include <storage/lmgr.h>
@@ -53,6 +55,18 @@ struct Hint {
 
 constexpr uint32 columns_of_head = event_place | bit(Column::timestamp) | bit(Column::event_hash);
 
+void take_head(const Event &event, Oid partition, Head *head) {
+  head->sequence = event.sequence;
+  head->timestamp = event.timestamp - unix_time(0);
+  memcpy(head->hash.data(), event.event_hash.data, sizeof(Hash));
+  head->partition = partition;
+}
+
+bool is_head_of(const Event &event, const Uuid &organization) {
+  return (event.present & columns_of_head) == columns_of_head && event.organization_id == organization &&
+         event.event_hash.size == sizeof(Hash) && event.sequence >= 1;
+}
+
 // The last event of the organization that the scan, begun for columns_of_head, finds; at_least: no event before that counts.
 template <class Scan>
 bool find_last(Scan *scan, const Uuid &organization, int64 at_least, Head *head) {
@@ -64,31 +78,49 @@ bool find_last(Scan *scan, const Uuid &organization, int64 at_least, Head *head)
   scan->find(keys);
   if (!scan->next(BackwardScanDirection)) return false;
   const Event &event = scan->event();
-  if (scan->why() != nullptr || (event.present & columns_of_head) != columns_of_head || event.organization_id != organization ||
-      event.event_hash.size != sizeof(Hash) || event.sequence < 1)
+  if (scan->why() != nullptr || !is_head_of(event, organization))
     ereport(ERROR, (errcode(ERRCODE_SPINE_CHAIN_UNUSABLE),
                     errmsg("the last event of organization %s is damaged", uuid_text(organization)),
                     errhint("No event can be chained to it. See SELECT * FROM spine.find_chain_faults('%s'), "
                             "and restore the row from a backup.",
                             uuid_text(organization))));
-  head->sequence = event.sequence;
-  head->timestamp = event.timestamp - unix_time(0);
-  memcpy(head->hash.data(), event.event_hash.data, sizeof(Hash));
+  take_head(event, scan->partition(), head);
   return true;
+}
+
+// Where whoever stored it noted that it lies, and it still does. False: it is to be looked for.
+bool read_shared_head(Relation partition, const EventTable *table, const Uuid &organization, Head *head) {
+  PlaceOfHead place;
+  if (!find_shared_head(table->root, organization, &place) || place.partition != RelationGetRelid(partition) ||
+      ItemPointerGetBlockNumber(&place.row) >= RelationGetNumberOfBlocks(partition))
+    return false;
+  TupleTableSlot *slot = table_slot_create(partition, nullptr);
+  bool found = false;
+  if (table_tuple_fetch_row_version(partition, &place.row, SnapshotSelf, slot)) {
+    bool must_free;
+    HeapTuple row = ExecFetchSlotHeapTuple(slot, false, &must_free);
+    Event event;
+    const char *why;
+    found = lies_in_its_page(slot, row) &&
+            event_of_tuple(partition, event_table(partition), row->t_data, row->t_len, columns_of_head, &event, &why) &&
+            is_head_of(event, organization) && event.sequence == place.sequence;
+    if (found) take_head(event, place.partition, head);
+  }
+  ExecDropSingleTupleTableSlot(slot);
+  return found;
 }
 
 // The last event of the organization in this partition as of now: committed rows and this transaction's own. The chain's
 // lock makes that safe, and no snapshot of the transaction's can hide a row.
-bool find_last_in(Oid partition, const Uuid &organization, const Hint &hint, Head *head) {
+bool find_last_in(Oid partition, const EventTable *table, const Uuid &organization, const Hint &hint, Head *head) {
   Relation relation = try_table_open(partition, AccessShareLock);
   if (relation == nullptr) return false;  // it was detached and dropped meanwhile
   bool found = false;
-  if (relation->rd_rel->relkind == RELKIND_RELATION) {
+  if (relation->rd_rel->relkind == RELKIND_RELATION && !(found = read_shared_head(relation, table, organization, head))) {
     LeafScan scan;
     scan.begin(relation, EventOrder::chain, 2, nullptr, columns_of_head);
     found = (hint.partition == partition && find_last(&scan, organization, hint.sequence, head)) ||
             find_last(&scan, organization, PG_INT64_MIN, head);
-    head->partition = partition;
     scan.end();
   }
   table_close(relation, AccessShareLock);
@@ -101,7 +133,7 @@ Head find_last_of_all(Oid table, const Uuid &organization) {
   Head head{};
   EventScan scan;
   scan.begin(table, EventOrder::chain, 2, Sees::current, columns_of_head);
-  if (find_last(&scan, organization, PG_INT64_MIN, &head)) head.partition = scan.partition();
+  (void)find_last(&scan, organization, PG_INT64_MIN, &head);
   scan.end();
   return head;
 }
@@ -122,7 +154,7 @@ Head find_last_of_partitions(ChainPartitionScan *partitions, const EventTable *t
   for (; any; any = partitions->next(&starts)) {
     Partition partition = partition_from(root, starts);
     Head head{};
-    if (!OidIsValid(partition.relid) || !find_last_in(partition.relid, organization, hint, &head)) continue;
+    if (!OidIsValid(partition.relid) || !find_last_in(partition.relid, table, organization, hint, &head)) continue;
     if (head.sequence > last.sequence) last = head;
     if (starts != default_partition_starts) break;
   }
@@ -149,7 +181,7 @@ bool find_last_of_now(const EventTable *table, const Uuid &organization, const H
   Partition now = partition_at(root, GetCurrentTimestamp());
   bool is_last = now.starts == default_partition_starts ? is_only_partition(root, now) : !may_lie_later(now.starts);
   table_close(root, NoLock);
-  return is_last && find_last_in(now.relid, organization, hint, head);
+  return is_last && find_last_in(now.relid, table, organization, hint, head);
 }
 
 Head read_head(const EventTable *table, const Uuid &organization, const Hint &hint) {
@@ -160,7 +192,7 @@ Head read_head(const EventTable *table, const Uuid &organization, const Hint &hi
   if (is_cut && partitions.begin(organization))
     head = find_last_of_partitions(&partitions, table, organization, hint);
   else if (get_rel_relkind(table->root) == RELKIND_RELATION)
-    (void)find_last_in(table->root, organization, hint, &head);
+    (void)find_last_in(table->root, table, organization, hint, &head);
   else
     head = find_last_of_all(table->root, organization);
   return head.sequence == 0 && table->is_events ? anchor_of(organization) : head;
@@ -210,7 +242,7 @@ Head read_head(const EventTable *table, const Uuid &organization) {
   return read_head(table, organization, is_known ? Hint{known->head.partition, known->head.sequence} : Hint{});
 }
 
-void remember_head(const EventTable *table, const EventValues &values, bool is_stored) {
+void remember_head(const EventTable *table, const EventValues &values, const ItemPointerData *row) {
   Uuid organization = uuid_of(values.get(Column::organization_id));
   RememberedHead *known = slot_of(table->root, organization);
   known->generation = generation;
@@ -220,13 +252,18 @@ void remember_head(const EventTable *table, const EventValues &values, bool is_s
   known->head.timestamp = DatumGetTimestampTz(values.get(Column::timestamp));
   memcpy(known->head.hash.data(), VARDATA_ANY(DatumGetPointer(values.get(Column::event_hash))), sizeof(Hash));
   known->head.partition = table->relid;
-  known->is_stored = is_stored;
+  known->is_stored = row != nullptr;
   known->id = uuid_of(values.get(Column::id));
+  if (row != nullptr)
+    share_head(table->root, organization, {table->relid, *row, known->head.sequence});
+  else
+    forget_shared_head(table->root, organization);
 }
 
 void forget_head(Oid root, const Uuid &organization) {
   RememberedHead *known = slot_of(root, organization);
   if (known->is_of(root, organization)) known->generation = 0;
+  forget_shared_head(root, organization);
 }
 
 int64 last_sequence(const EventTable *table, const Uuid &organization) {

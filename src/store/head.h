@@ -3,6 +3,10 @@
 
 #include "store/event_table.h"
 
+extern "C" {
+#include <storage/itemptr.h>
+}
+
 namespace spine {
 
 struct Head {
@@ -22,10 +26,11 @@ Head read_head(const EventTable *table, const Uuid &organization);
 int64 last_sequence(const EventTable *table, const Uuid &organization);
 
 // After an event was chained: the next one of this transaction need not look its predecessor up. table: the one that holds
-// it. is_stored: its row is; else that will be looked at first, for a trigger does not learn whether its row was stored.
-void remember_head(const EventTable *table, const EventValues &values, bool is_stored);
+// it. row: where it is stored. Null: it is not yet, and whether it was will be looked at first, for a trigger does not learn
+// that.
+void remember_head(const EventTable *table, const EventValues &values, const ItemPointerData *row);
 
-// After rows were added that remember_head was not told of.
+// Before rows are added that remember_head is not told of.
 void forget_head(Oid root, const Uuid &organization);
 
 // The transaction ended, or a subtransaction was rolled back: its rows are gone and its locks released, so what was

@@ -288,7 +288,7 @@ void Writer::store(EventValues *values) {
   if (result_->ri_TrigDesc != nullptr) ExecARInsertTriggers(estate_, result_, slot_, recheck, transition_);
   list_free(recheck);
   if (before_ != RelationGetRelid(relation_)) note_partition(uuid_of(values->get(Column::organization_id)), starts_);
-  remember_head(event_table(relation_), *values, true);
+  remember_head(event_table(relation_), *values, &slot_->tts_tid);
 }
 
 void Writer::close() {
