@@ -250,8 +250,8 @@ int main(int arguments, char **argument) {
 
   std::printf("%zu series. Each half and each group: what it scores, too, where the threshold is the best of the rest.\n\n",
               corpus.size());
-  std::printf("| detector | score | windows found | false alarms | even series | odd series | half by half | group by group |\n");
-  std::printf("|---|---|---|---|---|---|---|---|\n");
+  std::printf("| detector | threshold | score | windows found | false alarms | even series | odd series | half by half | group by group |\n");
+  std::printf("|---|---|---|---|---|---|---|---|---|\n");
   const std::pair<const char *, MakeDetector> detectors[] = {{"people_os_spine", ours},
                                                              {"windowed Gaussian", windowed_gaussian},
                                                              {"blind clock", blind_clock}};
@@ -289,8 +289,8 @@ int main(int arguments, char **argument) {
     Result all = judge(joined([](size_t) { return true; }), nullptr);
     Result even = judge(joined([](size_t i) { return i % 2 == 0; }), nullptr);
     Result odd = judge(joined([](size_t i) { return i % 2 == 1; }), nullptr);
-    std::printf("| %s | %.1f | %zu of %zu | %zu | %.1f | %.1f | %.1f | %.1f |\n", name, score_of(all.worth, window),
-                all.found, all.windows, all.false_alarms, score_of(even.worth, even.windows),
+    std::printf("| %s | %.6f | %.1f | %zu of %zu | %zu | %.1f | %.1f | %.1f | %.1f |\n", name, all.alarm,
+                score_of(all.worth, window), all.found, all.windows, all.false_alarms, score_of(even.worth, even.windows),
                 score_of(odd.worth, odd.windows), held_back(half_of), held_back(group_of));
     if (!each) continue;
     for (size_t i = 0; i < corpus.size(); i++) {
