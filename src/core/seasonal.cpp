@@ -33,7 +33,7 @@ bool SeasonalSmoother::add(double x) noexcept {
 
 void SeasonalSmoother::take(double x) {
   double &season = season_[points_++ % setting_.season];
-  double foreseen = level_ + trend_ + season, error = x - foreseen, most = setting_.clip * deviation_;
+  double foreseen = level_ + trend_ + season, error = x - foreseen, most = setting_.clip * deviation();
   if (setting_.clip > 0) error = std::max(-most, std::min(most, error));
   double variance = deviation_ * deviation_;
   deviation_ = std::sqrt(variance + setting_.deviation * (error * error - variance));
@@ -84,7 +84,7 @@ SeasonalSmoother::Forecast SeasonalSmoother::forecast(uint32_t ahead) const noex
   double n = ahead - 1, m = static_cast<double>((ahead - 1) / setting_.season), p = setting_.season;
   double sum = a * a * (n + b * n * (n + 1) + b * b * n * (n + 1) * (2 * n + 1) / 6);
   sum += m * (2 * a * s + s * s) + a * s * b * p * m * (m + 1);
-  return {level_ + ahead * trend_ + season(ahead), deviation_ * std::sqrt(1 + sum)};
+  return {level_ + ahead * trend_ + season(ahead), deviation() * std::sqrt(1 + sum)};
 }
 
 SeasonalSmoother::Reached SeasonalSmoother::reaches(double limit, bool above, double width, uint32_t horizon) const
@@ -106,7 +106,9 @@ size_t SeasonalSmoother::write(uint8_t *state) const noexcept {
   out.put(state_version);
   out.put(setting_.season);
   out.put(setting_.alike);
-  for (double x : {setting_.level, setting_.trend, setting_.seasonal, setting_.deviation, setting_.clip}) out.put(x);
+  for (double x : {setting_.level, setting_.trend, setting_.seasonal, setting_.deviation, setting_.clip,
+                   setting_.least_deviation})
+    out.put(x);
   out.put(points_);
   for (double x : {level_, trend_, deviation_}) out.put(x);
   for (size_t i = 0; i < kept(); i++) out.put(season_[i]);
@@ -120,10 +122,13 @@ bool SeasonalSmoother::read(Bytes state) noexcept {
   SeasonalSetting &s = setting_;
   s.season = in.take<uint16_t>();
   s.alike = in.take<uint16_t>();
-  for (double *x : {&s.level, &s.trend, &s.seasonal, &s.deviation, &s.clip}) *x = in.take<double>();
+  for (double *x : {&s.level, &s.trend, &s.seasonal, &s.deviation, &s.clip, &s.least_deviation}) {
+    *x = in.take<double>();
+  }
   points_ = in.take<uint64_t>();
   bool good = s.season >= 2 && s.season <= max_season && s.alike >= 1 && s.alike <= s.season && is_weight(s.level) &&
-              is_weight(s.trend) && is_weight(s.seasonal) && is_weight(s.deviation) && s.clip >= 0 && s.clip <= 1e6;
+              is_weight(s.trend) && is_weight(s.seasonal) && is_weight(s.deviation) && s.clip >= 0 && s.clip <= 1e6 &&
+              s.least_deviation >= 0 && is_usable(s.least_deviation);
   if (!good) return false;
   for (double *x : {&level_, &trend_, &deviation_}) {
     *x = in.take<double>();

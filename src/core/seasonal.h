@@ -13,12 +13,13 @@ struct SeasonalSetting {
   uint16_t alike;   // a point of the first two seasons is held against those whose number leaves the same rest by it
   // Weights of the newest point, 0 to 1: alpha, beta, gamma, and that of the newest error in the deviation.
   double level, trend, seasonal, deviation;
-  double clip;  // deviations: an error beyond counts as this much; 0: as it is
+  double clip;             // deviations: an error beyond counts as this much; 0: as it is
+  double least_deviation;  // below which none is believed
 };
 
 // A week of days, a week of hours: both learn from 14 days.
-inline constexpr SeasonalSetting by_day{7, 1, 0.2, 0.01, 0.2, 0.1, 3};
-inline constexpr SeasonalSetting by_hour{168, 24, 0.1, 0.001, 0.3, 0.05, 3};
+inline constexpr SeasonalSetting by_day{7, 1, 0.2, 0.01, 0.2, 0.1, 3, 0};
+inline constexpr SeasonalSetting by_hour{168, 24, 0.1, 0.001, 0.3, 0.05, 3, 0};
 
 class SeasonalSmoother {
  public:
@@ -44,7 +45,7 @@ class SeasonalSmoother {
   bool has_learned() const noexcept { return points_ >= 2 * static_cast<uint64_t>(setting_.season); }
   double level() const noexcept { return level_; }
   double trend() const noexcept { return trend_; }
-  double deviation() const noexcept { return deviation_; }
+  double deviation() const noexcept { return std::fmax(deviation_, setting_.least_deviation); }
   double season(uint32_t ahead) const noexcept { return season_[(points_ + ahead - 1) % setting_.season]; }
 
   // The point that comes in so many points, from 1. Only where it has learned.
@@ -54,7 +55,7 @@ class SeasonalSmoother {
 
   static constexpr uint8_t state_kind = 'S', state_version = 1;
   static constexpr size_t max_state_size =
-      2 + 2 * sizeof(uint16_t) + 5 * sizeof(double) + sizeof(uint64_t) + (3 + 2 * max_season) * sizeof(double);
+      2 + 2 * sizeof(uint16_t) + 6 * sizeof(double) + sizeof(uint64_t) + (3 + 2 * max_season) * sizeof(double);
   size_t write(uint8_t *state) const noexcept;  // into max_state_size bytes; gives how many it took
   bool read(Bytes state) noexcept;              // false: not such a state; then the smoother is not to be used
 

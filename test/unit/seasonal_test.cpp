@@ -45,7 +45,7 @@ double worst_error(const SeasonalSmoother &smoother) {
 TEST(SeasonalSmoother, IsHoltWintersOfR) {
   for (std::string name : {"nottingham", "gas", "deaths"}) {
     const std::vector<double> &setting = numbers(name + ".setting"), &start = numbers(name + ".start");
-    SeasonalSetting of_r{static_cast<uint16_t>(setting[0]), 1, setting[1], setting[2], setting[3], 0.05, 0};
+    SeasonalSetting of_r{static_cast<uint16_t>(setting[0]), 1, setting[1], setting[2], setting[3], 0.05, 0, 0};
     SeasonalSmoother smoother(of_r);
     smoother.begin(start[0], start[1], 0, start.data() + 2);
     const std::vector<double> &points = numbers(name + ".points"), &fitted = numbers(name + ".fitted");
@@ -119,8 +119,20 @@ TEST(SeasonalSmoother, FollowsALevelThatStays) {
   for (uint32_t ahead = 1; ahead <= 7; ahead++) EXPECT_NEAR(smoother.forecast(ahead).value, 299 + ahead, 20);
 }
 
+TEST(SeasonalSmoother, ABandIsNoNarrowerThanItMayBe) {
+  SeasonalSetting counts = by_day;
+  counts.least_deviation = 0.5;
+  SeasonalSmoother smoother(counts), narrow(by_day);
+  for (int day = 0; day < 70; day++) {
+    smoother.add(20);
+    narrow.add(20);
+  }
+  EXPECT_NEAR(smoother.forecast(1).deviation, 0.5, 1e-9);
+  EXPECT_LT(narrow.forecast(1).deviation, 0.01);
+}
+
 TEST(SeasonalSmoother, SaysWhenALimitIsReached) {
-  SeasonalSetting setting{2, 1, 0.5, 0.5, 0.5, 0.1, 0};
+  SeasonalSetting setting{2, 1, 0.5, 0.5, 0.5, 0.1, 0, 0};
   SeasonalSmoother smoother(setting);
   const double season[] = {0, 0};
   smoother.begin(100, 10, 5, season);
