@@ -118,10 +118,22 @@ TEST(AnomalyDetector, ConstantsAndHugeValuesAreFine) {
   auto all = answers(values);
   EXPECT_GE(all[1000].score, alarm_score);
   for (const auto &answer : all) EXPECT_TRUE(std::isfinite(answer.surprise) && answer.score < 1);
-  // Before 1970, and by a clock that jumps.
+  // By a clock that jumps.
   AnomalyDetector detector;
   AnomalyDetector::Answer answer;
   for (int64_t seconds : {int64_t{-1}, INT64_MIN, INT64_MAX, int64_t{0}}) EXPECT_TRUE(detector.add(seconds, 1, &answer));
+}
+
+TEST(AnomalyDetector, ADayIsADayBefore1970) {
+  std::vector<double> values = days(7);
+  AnomalyDetector one, other;
+  AnomalyDetector::Answer of_one, of_other;
+  for (size_t i = 0; i < values.size(); i++) {
+    int64_t seconds = static_cast<int64_t>(i) * step;
+    one.add(seconds, values[i], &of_one);
+    other.add(seconds - 1000 * 86400, values[i], &of_other);
+    ASSERT_EQ(of_one.surprise, of_other.surprise) << i;
+  }
 }
 
 TEST(AnomalyDetector, RefusesWhatIsNoNumber) {
@@ -185,7 +197,15 @@ TEST(TailSketch, AHeavyTailIsLessOfASurprise) {
   EXPECT_GT(light.surprise(10 * light_max), 3 * heavy.surprise(10 * heavy_max));
 }
 
-TEST(TailSketch, ForgetsAndFollowsTheScale) {
+TEST(TailSketch, Forgets) {
+  TailSketch sketch;
+  for (int i = 0; i < 5000; i++) sketch.add(1000);
+  double first = sketch.surprise(1000);
+  for (int i = 0; i < 60000; i++) sketch.add(1 + i % 10);
+  EXPECT_GT(sketch.surprise(1000), 50 + first);  // one in thirteen of all that it was given
+}
+
+TEST(TailSketch, FollowsTheScale) {
   TailSketch sketch;
   for (int i = 0; i < 5000; i++) sketch.add(1 + i % 10);
   double first = sketch.surprise(100);

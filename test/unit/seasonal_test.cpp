@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "core/robust.h"
 #include "number_lines.h"
 
 using spine::by_day;
@@ -129,6 +130,27 @@ TEST(SeasonalSmoother, ABandIsNoNarrowerThanItMayBe) {
   }
   EXPECT_NEAR(smoother.forecast(1).deviation, 0.5, 1e-9);
   EXPECT_LT(narrow.forecast(1).deviation, 0.01);
+}
+
+TEST(SeasonalSmoother, BeginsWithTheMeansOfTwoSeasonsAndGoesOverThem) {
+  const double point[14] = {20, 22, 19, 24, 21, 5, 4, 23, 20, 22, 21, 25, 6, 6};
+  SeasonalSmoother learned(by_day), told(by_day);
+  double season[7], apart[7], level = 0;
+  for (int i = 0; i < 7; i++) {
+    season[i] = (point[i] + point[i + 7]) / 2;
+    apart[i] = std::fabs(point[i] - point[i + 7]);
+    level += season[i] / 7;
+  }
+  for (double &x : season) x -= level;
+  told.begin(level, 0, spine::normal_from_mad * spine::median(apart, 7) / std::sqrt(2), season);
+  for (double x : point) {
+    learned.add(x);
+    told.add(x);
+  }
+  for (uint32_t ahead = 1; ahead <= 8; ahead++) {
+    EXPECT_NEAR(learned.forecast(ahead).value, told.forecast(ahead).value, 1e-9);
+    EXPECT_NEAR(learned.forecast(ahead).deviation, told.forecast(ahead).deviation, 1e-9);
+  }
 }
 
 TEST(SeasonalSmoother, SaysWhenALimitIsReached) {
