@@ -1,9 +1,9 @@
 -- spine.read_series, forecast, forecast_limit, judge_series, measure_drift and test_benford.
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
-\set A 00000000-0000-4000-8000-00005e71e5001
-\set B 00000000-0000-4000-8000-00005e71e5002
-\set C 00000000-0000-4000-8000-00005e71e5003
+\set A 00000000-0000-4000-8000-00005e71e001
+\set B 00000000-0000-4000-8000-00005e71e002
+\set C 00000000-0000-4000-8000-00005e71e003
 
 -- A past of eight weeks, from Monday the first of January 2024: restored events, since nobody emits into the past.
 CREATE TABLE past (organization_id uuid, at timestamptz, event_type text, payload jsonb, actor_type spine.actor_type DEFAULT 'human');
