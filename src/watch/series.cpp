@@ -62,7 +62,8 @@ EventFilter filter_argument(FunctionCallInfo fcinfo, int name, int member) {
   }
   if (!good)
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_SERIES), errmsg("member is not a path of keys"),
-                    errhint("Pass the keys that lead to a number in the payload, such as '{amount}' or '{after,amount}'.")));
+                    errhint("Pass the keys that lead to a number in the payload, such as '{amount}' or "
+                            "'{after,amount}'.")));
   return filter;
 }
 
@@ -180,7 +181,8 @@ Series read_series(FunctionCallInfo fcinfo) {
   series.step = series.by_day ? USECS_PER_DAY : USECS_PER_HOUR;
   bool is_open = PG_ARGISNULL(4);
   TimestampTz end = floor_to(moment_argument(fcinfo, 5, GetCurrentStatementStartTimestamp()), series.step);
-  series.begin = floor_to(moment_argument(fcinfo, 4, end - series.step * (series.by_day ? days_back : hours_back)), series.step);
+  TimestampTz back = end - series.step * (series.by_day ? days_back : hours_back);
+  series.begin = floor_to(moment_argument(fcinfo, 4, back), series.step);
   require_stretch(series.begin, end);
   int64 room = (end - series.begin) / series.step;
   if (room > most_points)

@@ -153,9 +153,10 @@ PGDLLEXPORT Datum spine_test_benford(PG_FUNCTION_ARGS) {
   BenfordTest test = test_benford(digits);
   Datum counts[9];
   for (int i = 0; i < 9; i++) counts[i] = Int64GetDatum(static_cast<int64>(digits[i]));
+  ArrayType *array = construct_array(counts, 9, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
   Datum values[6] = {text_datum(verdicts[static_cast<int>(test.verdict)]), Float8GetDatum(test.distance),
                      Float8GetDatum(test.chi_square), Int64GetDatum(tested), Int64GetDatum(skipped),
-                     PointerGetDatum(construct_array(counts, 9, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))};
+                     PointerGetDatum(array)};
   bool nulls[6] = {};
   nulls[1] = nulls[2] = tested == 0;
   tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -28,7 +28,8 @@ Horizon horizon_arguments(FunctionCallInfo fcinfo, int first, const Series &seri
                     errhint("Pass how many steps to look ahead, from 1 to %d.", most_steps)));
   if (!(width >= 0 && width <= 1e6))
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_HORIZON), errmsg("width is %g", width),
-                    errhint("Pass how many deviations the band reaches to either side, such as 1.96 for 95 of 100 values.")));
+                    errhint("Pass how many deviations the band reaches to either side, such as 1.96 for 95 of 100 "
+                            "values.")));
   return {static_cast<uint32_t>(steps), width};
 }
 
@@ -74,7 +75,8 @@ PGDLLEXPORT Datum spine_forecast_limit(PG_FUNCTION_ARGS) {
   Horizon horizon = horizon_arguments(fcinfo, series_arguments + 2, series);
   double value = PG_ARGISNULL(series_arguments) ? NAN : PG_GETARG_FLOAT8(series_arguments);
   if (!is_usable(value))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_HORIZON), errmsg("limit_value is %s", std::isnan(value) ? "no number" : "infinite, or near it"),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_HORIZON),
+                    errmsg("limit_value is %s", std::isnan(value) ? "no number" : "infinite, or near it"),
                     errhint("Pass the value that a step must not reach.")));
   bool falling = !PG_ARGISNULL(series_arguments + 1) && PG_GETARG_BOOL(series_arguments + 1);
   SeasonalSmoother smoother(setting_of(series));

@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char *questions[AnomalyDetector::questions] = {"value", "level", "restlessness", "time_of_day"};
 
-// Watches the errors of the forecasts, in deviations, for a small shift that stays. Begins anew after each that it finds.
+// Watches the errors of the forecasts, in deviations, for a small shift that stays. Begins anew after each of them.
 class ShiftWatch {
  public:
   bool add(double error) {
