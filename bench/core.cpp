@@ -1,11 +1,13 @@
-// What the core costs: canonical form and hash of an event against the raw SHA-256 of the same bytes, and a leaf of a
-// tree.
+// What the core costs: canonical form and hash of an event against the raw SHA-256 of the same bytes, a leaf of a tree, and
+// a point of a series.
 #include <benchmark/benchmark.h>
 
 #include "../test/unit/jsonb_builder.h"
 #include "../test/unit/support.h"
+#include "core/anomaly.h"
 #include "core/event.h"
 #include "core/merkle.h"
+#include "core/seasonal.h"
 
 namespace {
 
@@ -97,6 +99,26 @@ void compact_range_append(benchmark::State &state) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
 }
 BENCHMARK(compact_range_append);
+
+void anomaly_point(benchmark::State &state) {
+  AnomalyDetector detector;
+  AnomalyDetector::Answer answer;
+  int64_t i = 0;
+  for (auto _ : state) {
+    i++;
+    benchmark::DoNotOptimize(detector.add(i * 300, static_cast<double>(i * 7919 % 100), &answer));
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
+}
+BENCHMARK(anomaly_point);
+
+void seasonal_point(benchmark::State &state) {
+  SeasonalSmoother smoother(by_hour);
+  int64_t i = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(smoother.add(static_cast<double>(++i * 7919 % 100)));
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
+}
+BENCHMARK(seasonal_point);
 
 }  // namespace
 

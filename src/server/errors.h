@@ -70,6 +70,9 @@
 #define ERRCODE_SPINE_NOT_SIGNED MAKE_SQLSTATE('S', 'P', '1', '0', '4')
 #define ERRCODE_SPINE_RECORD_IS_KEPT MAKE_SQLSTATE('S', 'P', '1', '0', '5')
 #define ERRCODE_SPINE_LINE_TOO_LONG MAKE_SQLSTATE('S', 'P', '1', '0', '6')
+#define ERRCODE_SPINE_BAD_SERIES MAKE_SQLSTATE('S', 'P', '1', '5', '0')
+#define ERRCODE_SPINE_SHORT_SERIES MAKE_SQLSTATE('S', 'P', '1', '5', '1')
+#define ERRCODE_SPINE_BAD_HORIZON MAKE_SQLSTATE('S', 'P', '1', '5', '2')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about restored rows that do not reproduce their hashes.
