@@ -149,7 +149,7 @@ BEGIN
   steps := 0;
   events := 0;
   LOOP
-    r := spine.refresh_dashboards(most, since);
+    SELECT * INTO r FROM spine.refresh_dashboards(most, since);
     steps := steps + 1;
     events := events + r.events;
     EXIT WHEN NOT r.more OR steps > 100;

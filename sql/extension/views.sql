@@ -183,8 +183,11 @@ COMMENT ON COLUMN spine.uncounted_events.severity IS 'How much the event matters
 COMMENT ON COLUMN spine.uncounted_events.actor_type IS 'What kind of actor acted';
 COMMENT ON COLUMN spine.uncounted_events.actor_id IS 'Who acted';
 
-CREATE FUNCTION spine.refresh_dashboards(max_events bigint DEFAULT NULL, since timestamptz DEFAULT NULL, OUT events bigint, OUT more boolean)
-  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_refresh_dashboards';
+CREATE FUNCTION spine.refresh_dashboards(max_events bigint DEFAULT NULL, since timestamptz DEFAULT NULL) RETURNS TABLE (
+  events bigint,
+  more   boolean
+)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_refresh_dashboards';
 COMMENT ON FUNCTION spine.refresh_dashboards(bigint, timestamptz) IS
   'Counts the events that came since the last call, at most about max_events of them (NULL: all), into spine.daily_counts, '
   'spine.daily_actor_counts and spine.daily_totals, which makes the views spine.events_by_… and spine.totals_by_… fast. Returns how '

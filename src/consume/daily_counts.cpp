@@ -14,7 +14,6 @@
 #include "store/owners_rights.h"
 
 extern "C" {
-#include <access/htup_details.h>
 #include <access/table.h>
 #include <access/tableam.h>
 #include <access/transam.h>
@@ -224,8 +223,8 @@ PGDLLEXPORT Datum spine_refresh_dashboards(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("max_events is " INT64_FORMAT, most),
                     errhint("Pass how many events to count at most, 1 or more, or NULL for all.")));
   bool hidden = !sees_all_events(GetUserId());
-  TupleDesc shape;
-  if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE) elog(ERROR, "refresh_dashboards returns a row");
+  InitMaterializedSRF(fcinfo, 0);
+  ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   FullTransactionId own = GetTopFullTransactionIdIfAny();
   SqlArgument mine{XID8OID, FullTransactionIdGetDatum(own), !FullTransactionIdIsValid(own)};
   // In this order, and before this transaction has a number: whoever has a later one makes later ids.
@@ -250,7 +249,8 @@ PGDLLEXPORT Datum spine_refresh_dashboards(PG_FUNCTION_ARGS) {
   rights.end();
   Datum values[] = {Int64GetDatum(counted), BoolGetDatum(more)};
   bool nulls[] = {hidden, false};
-  return HeapTupleGetDatum(heap_form_tuple(shape, values, nulls));
+  tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+  return static_cast<Datum>(0);
 }
 
 }  // extern "C"
