@@ -21,6 +21,7 @@ extern "C" {
 #include <catalog/pg_type.h>
 #include <funcapi.h>
 #include <miscadmin.h>
+#include <utils/guc.h>
 #include <utils/rel.h>
 #include <utils/snapmgr.h>
 #include <utils/timestamp.h>
@@ -83,31 +84,28 @@ SELECT array_agg(s.organization_id), array_agg(s.sequence) FROM seen s
  WHERE s.uncounted > 0 AND NOT EXISTS (SELECT FROM long l WHERE s.organization_id > l.organization_id)
 )sql";
 
-// The next events by id, and of their chains all that come before them and are not counted: mostly none, so they need not be
-// read again. $1: so many of each, $2 and $3: chains to count besides.
+// The next events by id, and of their chains all that come before them and are not counted: mostly none, so that they need not be
+// looked for. $1: so many of each, $2 and $3: chains to count besides.
 constexpr const char *count_events = R"sql(
 WITH found AS MATERIALIZED (
   SELECT e.id, e.organization_id, e.sequence, (e."timestamp" AT TIME ZONE 'UTC')::date AS day, e.event_type, e.severity, e.actor_type, e.actor_id
     FROM spine.events e WHERE e.id >= $4 ORDER BY e.id LIMIT $1
 ), reached AS MATERIALIZED (
-  SELECT r.organization_id, r.upto, r.events, coalesce((SELECT c.sequence FROM spine.counted_chains c WHERE c.organization_id = r.organization_id), 0) AS counted
-    FROM (SELECT organization_id, max(sequence) AS upto, count(*) AS events FROM found GROUP BY organization_id
-          UNION ALL SELECT organization_id, sequence, 0 FROM unnest($2, $3) AS s (organization_id, sequence)
+  SELECT r.organization_id, r.upto, r.events, r.first, coalesce((SELECT c.sequence FROM spine.counted_chains c WHERE c.organization_id = r.organization_id), 0) AS counted
+    FROM (SELECT organization_id, max(sequence) AS upto, count(*) AS events, min(sequence) AS first FROM found GROUP BY organization_id
+          UNION ALL SELECT organization_id, sequence, 0, 0 FROM unnest($2, $3) AS s (organization_id, sequence)
            WHERE NOT EXISTS (SELECT FROM found f WHERE f.organization_id = s.organization_id)) r
 ), chain AS MATERIALIZED (
-  SELECT organization_id, counted, least(upto, counted + $1) AS upto, upto > counted + $1 AS is_part, events >= upto - counted AS may_be_whole
+  SELECT organization_id, counted, least(upto, counted + $1) AS upto, upto > counted + $1 AS is_part, first > counted AND events = upto - counted AS is_found
     FROM reached WHERE upto > counted
-), whole AS MATERIALIZED (
-  SELECT f.organization_id FROM found f JOIN chain c USING (organization_id)
-   WHERE c.may_be_whole AND f.sequence > c.counted GROUP BY f.organization_id, c.upto, c.counted HAVING count(*) = c.upto - c.counted
 ), fresh AS MATERIALIZED (
-  SELECT f.organization_id, f.day, f.event_type, f.severity, f.actor_type, f.actor_id
-    FROM found f JOIN chain c USING (organization_id) JOIN whole USING (organization_id) WHERE f.sequence > c.counted
+  SELECT f.organization_id, f.day, f.event_type, f.severity, f.actor_type, f.actor_id FROM found f JOIN chain c USING (organization_id) WHERE c.is_found
   UNION ALL
   SELECT c.organization_id, e.day, e.event_type, e.severity, e.actor_type, e.actor_id
-    FROM (SELECT * FROM chain n WHERE NOT EXISTS (SELECT FROM whole w WHERE w.organization_id = n.organization_id)) c
+    FROM chain c
    CROSS JOIN LATERAL (SELECT (i."timestamp" AT TIME ZONE 'UTC')::date AS day, i.event_type, i.severity, i.actor_type, i.actor_id FROM spine.events i
                         WHERE i.organization_id = c.organization_id AND i.sequence > c.counted AND i.sequence <= c.upto OFFSET 0) e
+   WHERE NOT c.is_found
 ), types AS (
   INSERT INTO spine.daily_counts AS d (organization_id, day, event_type, severity, events)
   SELECT organization_id, day, event_type, severity, count(*) FROM fresh GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
@@ -230,6 +228,9 @@ PGDLLEXPORT Datum spine_refresh_dashboards(PG_FUNCTION_ARGS) {
   // In this order, and before this transaction has a number: whoever has a later one makes later ids.
   SqlArgument now{UUIDOID, least_id(GetCurrentTimestamp())};
   SqlArgument next{XID8OID, FullTransactionIdGetDatum(ReadNextFullTransactionId())};
+  // What a step sorts and joins stays in memory.
+  int settings_level = NewGUCNestLevel();
+  (void)set_config_option("work_mem", "64MB", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
   OwnersRights rights;
   rights.begin();
   SPI_connect();
@@ -247,6 +248,7 @@ PGDLLEXPORT Datum spine_refresh_dashboards(PG_FUNCTION_ARGS) {
   } while (more && !is_bounded);
   SPI_finish();
   rights.end();
+  AtEOXact_GUC(true, settings_level);
   Datum values[] = {Int64GetDatum(counted), BoolGetDatum(more)};
   bool nulls[] = {hidden, false};
   tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
