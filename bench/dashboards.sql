@@ -1,5 +1,5 @@
--- So many events (variable events) of a year, of 500 organizations of which few are large, of 20 types and with 20 actors an
--- organization. They are stored with no guard and no trigger in the way, and their hashes are none: nobody checks them here.
+-- So many events (variable events) of a year, of so many organizations (variable organizations) of which few are large, of 20 types and
+-- with 20 actors an organization. They are stored with no guard and no trigger in the way, and their hashes are none: nobody checks them here.
 SET people_os_spine.unguard = 'the bench stores what nobody emitted';
 UPDATE pg_extension SET extname = 'hidden' WHERE extname = 'people_os_spine';
 RESET people_os_spine.unguard;
@@ -11,7 +11,7 @@ SELECT (lpad(to_hex(extract(epoch FROM at)::bigint * 1000 + i % 1000), 12, '0') 
        md5('organization ' || o)::uuid, 'prod', at, (ARRAY['low', 'low', 'low', 'medium', 'high', 'low', 'low', 'critical', 'low', 'low'])[1 + i % 10]::spine.severity,
        jsonb_build_object('n', i, 'text', hash), row_number() OVER (PARTITION BY o ORDER BY i), '771', 'bench', decode(repeat('00', 32), 'hex'), sha256(hash::bytea),
        decode(repeat('00', 16), 'hex')
-  FROM (SELECT i, floor(500 * power(random(), 3))::int AS o, '2025-01-01 00:00Z'::timestamptz + i * ('365 days'::interval / :events) AS at, md5(i::text) AS hash,
+  FROM (SELECT i, floor(:organizations * power(random(), 3))::int AS o, '2025-01-01 00:00Z'::timestamptz + i * ('365 days'::interval / :events) AS at, md5(i::text) AS hash,
                (ARRAY['hcm', 'payroll', 'access', 'learning', 'legal'])[1 + i % 5] AS domain, (ARRAY['employee', 'contract'])[1 + i % 2] AS entity,
                (ARRAY['created', 'updated', 'deleted', 'approved'])[1 + i % 4] AS action
           FROM generate_series(0::bigint, :events - 1) i) made

@@ -41,11 +41,11 @@ SELECT ways(format('SELECT * FROM spine.audit_log WHERE entity_id = %L', :'E'));
 SELECT ways(format('SELECT * FROM spine.activity_feed WHERE organization_id = %L ORDER BY sequence DESC LIMIT 50', :'A'));
 SELECT ways(format('SELECT * FROM spine.activity_feed WHERE organization_id = %L AND sequence < 900 ORDER BY sequence DESC LIMIT 50', :'A'));
 SELECT ways(format('SELECT * FROM spine.activity_feed WHERE event_id < %L ORDER BY event_id DESC LIMIT 50', :'A'));
--- What is not counted yet is found in the index, also where the planner is free.
+-- What is not counted yet is found by its id.
+SELECT q, bool_or(way LIKE '%events_default_id_idx%') AS by_index, bool_or(way LIKE '%Seq Scan on events_default%') AS whole
+  FROM unnest(ARRAY['TABLE spine.uncounted_events', 'TABLE spine.events_by_day', 'SELECT domain, sum(events) FROM spine.events_by_domain GROUP BY 1', 'TABLE spine.events_by_actor']) q, ways(q) way GROUP BY q ORDER BY q;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
-SELECT q, bool_or(way LIKE '%events_default_pkey%') AS by_index, bool_or(way LIKE '%Seq Scan on events_default%') AS whole
-  FROM unnest(ARRAY['TABLE spine.uncounted_events', 'TABLE spine.events_by_day', 'SELECT domain, sum(events) FROM spine.events_by_domain GROUP BY 1', 'TABLE spine.events_by_actor']) q, ways(q) way GROUP BY q ORDER BY q;
 RESET ROLE;
 
 -- The counts are those of the events, whatever of them was counted before.
@@ -55,13 +55,23 @@ CREATE VIEW wrong AS
              UNION ALL SELECT 'domain', organization_id, day, domain, events FROM spine.events_by_domain
              UNION ALL SELECT 'type', organization_id, day, event_type, events FROM spine.events_by_type
              UNION ALL SELECT 'severity', organization_id, day, severity::text, events FROM spine.events_by_severity
-             UNION ALL SELECT 'actor', organization_id, day, actor_type || ' ' || actor_id, events FROM spine.events_by_actor),
+             UNION ALL SELECT 'actor', organization_id, day, actor_type || ' ' || actor_id, events FROM spine.events_by_actor
+             UNION ALL SELECT 'all', NULL, day, '', events FROM spine.totals_by_day
+             UNION ALL SELECT 'all domain', NULL, day, domain, events FROM spine.totals_by_domain
+             UNION ALL SELECT 'all type', NULL, day, event_type, events FROM spine.totals_by_type
+             UNION ALL SELECT 'all severity', NULL, day, severity::text, events FROM spine.totals_by_severity
+             UNION ALL SELECT 'all actor', NULL, day, actor_type::text, events FROM spine.totals_by_actor_type),
        r AS (SELECT 'day' AS of, organization_id, day, '' AS what, count(*) AS events FROM e GROUP BY 2, 3
              UNION ALL SELECT 'domain', organization_id, day, domain, count(*) FROM e GROUP BY 2, 3, 4
              UNION ALL SELECT 'type', organization_id, day, event_type, count(*) FROM e GROUP BY 2, 3, 4
              UNION ALL SELECT 'severity', organization_id, day, severity::text, count(*) FROM e GROUP BY 2, 3, 4
-             UNION ALL SELECT 'actor', organization_id, day, actor_type || ' ' || actor_id, count(*) FROM e GROUP BY 2, 3, 4)
-  SELECT of, organization_id, day, what, w.events, r.events AS right_number FROM w FULL JOIN r USING (of, organization_id, day, what) WHERE w.events IS DISTINCT FROM r.events;
+             UNION ALL SELECT 'actor', organization_id, day, actor_type || ' ' || actor_id, count(*) FROM e GROUP BY 2, 3, 4
+             UNION ALL SELECT 'all', NULL, day, '', count(*) FROM e GROUP BY 3
+             UNION ALL SELECT 'all domain', NULL, day, domain, count(*) FROM e GROUP BY 3, 4
+             UNION ALL SELECT 'all type', NULL, day, event_type, count(*) FROM e GROUP BY 3, 4
+             UNION ALL SELECT 'all severity', NULL, day, severity::text, count(*) FROM e GROUP BY 3, 4
+             UNION ALL SELECT 'all actor', NULL, day, actor_type::text, count(*) FROM e GROUP BY 3, 4)
+  SELECT of, o AS organization, day, what, w.events, r.events AS right_number FROM (SELECT *, coalesce(organization_id::text, '') AS o FROM w) w FULL JOIN (SELECT *, coalesce(organization_id::text, '') AS o FROM r) r USING (of, o, day, what) WHERE w.events IS DISTINCT FROM r.events;
 TABLE wrong;
 SELECT count(*) FROM spine.uncounted_events;
 SELECT count(spine.emit_event('hcm.employee.changed', entity_id => :'E', organization_id => o, severity => 'low'))
@@ -105,6 +115,57 @@ SELECT spine.emit_event('a.b.c', entity_id => :'E', organization_id => 'ffffffff
 SELECT sequence FROM spine.read_chain_heads() WHERE organization_id = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 ROLLBACK;
 SELECT sequence FROM spine.read_chain_heads() WHERE organization_id = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+-- In pages: each chain once, in order, with its status; behind the last one there is none.
+CREATE FUNCTION paged(chains bigint) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
+DECLARE
+  last uuid;
+  page uuid[];
+BEGIN
+  LOOP
+    page := ARRAY(SELECT organization_id FROM spine.read_chain_heads(last, chains));
+    IF page IS DISTINCT FROM ARRAY(SELECT organization_id FROM spine.read_chain_status(last, chains)) OR cardinality(page) > chains THEN
+      RAISE 'behind %: %', last, page;
+    END IF;
+    EXIT WHEN cardinality(page) = 0;
+    RETURN QUERY SELECT unnest(page);
+    last := page[cardinality(page)];
+  END LOOP;
+END $$;
+SELECT chains, ARRAY(SELECT paged(chains)) = ARRAY(SELECT organization_id FROM spine.read_chain_heads() ORDER BY 1) AS same FROM unnest(ARRAY[1, 2, 3, 1000]) chains;
+SELECT count(*) FROM spine.read_chain_heads('ffffffff-ffff-ffff-ffff-ffffffffffff', 5);
+SELECT right(organization_id::text, 4) AS organization FROM spine.read_chain_heads(:'A', 2);
+SELECT right(organization_id::text, 4) AS organization FROM spine.read_chain_heads(:'A') WHERE organization_id <= :'C' ORDER BY 1;
+SELECT spine.read_chain_heads(NULL, -1);
+SELECT spine.read_chain_status(NULL, -1);
+SELECT spine.read_chain_status(NULL, NULL);
+SELECT spine.refresh_dashboards(0);
+
+-- Step by step, whatever a step takes; and rows that came later than their ids say.
+CREATE FUNCTION step(most bigint, since timestamptz DEFAULT NULL) RETURNS TABLE (steps bigint, events bigint) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+BEGIN
+  steps := 0;
+  events := 0;
+  LOOP
+    SELECT * INTO r FROM spine.refresh_dashboards(most, since);
+    steps := steps + 1;
+    events := events + r.events;
+    EXIT WHEN NOT r.more OR steps > 100;
+    since := NULL;
+  END LOOP;
+  RETURN NEXT;
+END $$;
+SELECT count(*) AS left FROM step(1000);
+SELECT count(spine.emit_event('hcm.employee.changed', entity_id => :'E', organization_id => o)) FROM generate_series(1, 10), unnest(ARRAY[:'B', :'C']::uuid[]) o;
+SELECT events, more FROM spine.refresh_dashboards(1);
+TABLE wrong;
+SELECT events, more FROM spine.refresh_dashboards(7);
+TABLE wrong;
+SELECT events FROM step(3);
+SELECT count(*) FROM spine.uncounted_events;
+TABLE wrong;
 
 -- Verifications.
 CREATE VIEW status AS
@@ -153,6 +214,10 @@ SELECT spine.emit_event('a.b.c', entity_id => :'E', organization_id => :'B') IS 
 SET ROLE spine_viewer;
 SELECT * FROM visible();
 SELECT string_agg(DISTINCT right(organization_id::text, 4), ' ') FROM spine.chain_status;
+SELECT string_agg(right(organization_id::text, 4), ' ') FROM spine.read_chain_status();
+SELECT string_agg(right(organization_id::text, 4), ' ') FROM spine.read_chain_heads(:'A', 1);
+SELECT (SELECT count(*) FROM spine.daily_totals) AS counted, (SELECT count(*) FROM spine.total_counts) AS all, spine.may_read_all();
+EXPLAIN SELECT * FROM spine.totals_by_day;
 SET people_os_spine.organization_id = :'C';
 SELECT * FROM visible() WHERE organizations IS DISTINCT FROM '2003';
 RESET people_os_spine.organization_id;
@@ -167,7 +232,7 @@ RESET ROLE;
 -- With EXECUTE alone, as a job may have it: all is counted, and how many others have is not told.
 GRANT EXECUTE ON FUNCTION spine.refresh_dashboards, spine.record_verification TO spine_viewer;
 SET ROLE spine_viewer;
-SELECT spine.refresh_dashboards() IS NULL AS hidden;
+SELECT events IS NULL AS hidden, more FROM spine.refresh_dashboards();
 SELECT string_agg(DISTINCT right(organization_id::text, 4), ' ') FROM spine.record_verification();
 RESET ROLE;
 SELECT count(*) FROM spine.uncounted_events;
@@ -183,6 +248,6 @@ RESET ROLE;
 TABLE wrong;
 
 DROP VIEW status, wrong;
-DROP FUNCTION visible, ways;
+DROP FUNCTION visible, ways, paged, step;
 SELECT spine.revoke_all(r) FROM unnest(ARRAY['spine_viewer', 'spine_view_auditor']::regrole[]) r;
 DROP ROLE spine_viewer, spine_view_auditor;

@@ -121,6 +121,12 @@ COMMENT ON FUNCTION spine.may_read(uuid) IS
   'by spine.grant_reader or grant_auditor, or it is a superuser or owns spine.events. For a role that is no auditor, '
   'people_os_spine.organization_id narrows that to one organization. Raises 42P01 where spine.role_bindings is missing';
 
+CREATE FUNCTION spine.may_read_all() RETURNS boolean
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'spine_may_read_all';
+COMMENT ON FUNCTION spine.may_read_all() IS
+  'Whether the current role may read the events of every organization, and so the sums over all of them. Raises 42P01 where '
+  'spine.role_bindings is missing';
+
 CREATE FUNCTION spine.shown_event(event spine.events) RETURNS spine.events
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'spine_shown_event';
 COMMENT ON FUNCTION spine.shown_event(spine.events) IS

@@ -9,14 +9,15 @@ COMMENT ON FUNCTION spine.read_events(uuid, bigint, bigint) IS
   'durable. Needs SELECT on spine.events; there are none of an organization that the role may not read. Raises SP019 for '
   'a negative max_events, SP045 for a damaged event, 42501';
 
-CREATE FUNCTION spine.read_chain_heads() RETURNS TABLE (
+CREATE FUNCTION spine.read_chain_heads(after_organization uuid DEFAULT NULL, max_chains bigint DEFAULT NULL) RETURNS TABLE (
   organization_id uuid,
   sequence        bigint,
   event_hash      bytea,
   "timestamp"     timestamptz
 )
   LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_read_chain_heads';
-COMMENT ON FUNCTION spine.read_chain_heads() IS
-  'The last event of each chain that the caller may read, by as many index lookups as there are chains. Sees and waits as '
+COMMENT ON FUNCTION spine.read_chain_heads(uuid, bigint) IS
+  'The last event of each chain that the caller may read, retired events included, by as many index lookups as there are chains. With '
+  'max_chains a page: that many chains at most, in the order of their organizations, behind after_organization. Sees and waits as '
   'spine.read_events does. Needs SELECT on spine.events. Raises SP018 where the index on (organization_id, sequence) is '
-  'missing, SP045 for a damaged event, 42501';
+  'missing, SP019 for a negative max_chains, SP045 for a damaged event, 42501';

@@ -55,6 +55,49 @@ COMMENT ON COLUMN spine.counted_chains.sequence IS 'The last event that is count
 COMMENT ON CONSTRAINT counted_chains_pkey ON spine.counted_chains IS 'One place a chain';
 COMMENT ON INDEX spine.counted_chains_pkey IS 'Finds the place of a chain';
 
+CREATE TABLE spine.dashboard_progress (
+  one              boolean NOT NULL DEFAULT true,
+  -- A clock's moment as the least id of that moment: it is compared with ids alone.
+  counted_before   uuid    NOT NULL,
+  next_id          uuid,
+  counted_then     uuid,
+  next_before      uuid,
+  next_transaction xid8,
+  next_chain       uuid    NOT NULL,
+  CONSTRAINT dashboard_progress_pkey PRIMARY KEY (one),
+  CONSTRAINT dashboard_progress_one_check CHECK (one)
+);
+COMMENT ON TABLE spine.dashboard_progress IS 'How far spine.refresh_dashboards has come in the order of ids, in one row';
+COMMENT ON COLUMN spine.dashboard_progress.one IS 'There is one row';
+COMMENT ON COLUMN spine.dashboard_progress.counted_before IS
+  'All events with an id before this one are counted, but for those that came into the table later than their ids say';
+COMMENT ON COLUMN spine.dashboard_progress.next_id IS 'Where the next step goes on; NULL: all that was asked for is done';
+COMMENT ON COLUMN spine.dashboard_progress.counted_then IS 'What counted_before becomes once those steps are done';
+COMMENT ON COLUMN spine.dashboard_progress.next_before IS 'What it may become once the transactions before next_transaction have ended';
+COMMENT ON COLUMN spine.dashboard_progress.next_transaction IS 'The first transaction all of whose events have ids from next_before on';
+COMMENT ON COLUMN spine.dashboard_progress.next_chain IS 'Behind which organization the chains are looked through for events that came late';
+COMMENT ON CONSTRAINT dashboard_progress_pkey ON spine.dashboard_progress IS 'There is one row';
+COMMENT ON CONSTRAINT dashboard_progress_one_check ON spine.dashboard_progress IS 'There is one row';
+COMMENT ON INDEX spine.dashboard_progress_pkey IS 'Has that row locked by one at a time';
+
+CREATE TABLE spine.daily_totals (
+  day        date             NOT NULL,
+  event_type text COLLATE "C" NOT NULL,
+  severity   spine.severity   NOT NULL,
+  actor_type spine.actor_type NOT NULL,
+  events     bigint           NOT NULL,
+  CONSTRAINT daily_totals_pkey PRIMARY KEY (day, event_type, severity, actor_type)
+);
+COMMENT ON TABLE spine.daily_totals IS
+  'Counted events of all organizations together, written by spine.refresh_dashboards; the views spine.totals_by_… add the rest';
+COMMENT ON COLUMN spine.daily_totals.day IS 'On which they were chained, in UTC';
+COMMENT ON COLUMN spine.daily_totals.event_type IS 'Of which type they are';
+COMMENT ON COLUMN spine.daily_totals.severity IS 'How much they matter';
+COMMENT ON COLUMN spine.daily_totals.actor_type IS 'What kind of actor acted';
+COMMENT ON COLUMN spine.daily_totals.events IS 'How many there are';
+COMMENT ON CONSTRAINT daily_totals_pkey ON spine.daily_totals IS 'Nothing is counted twice';
+COMMENT ON INDEX spine.daily_totals_pkey IS 'Finds the totals of a span of days';
+
 CREATE TABLE spine.daily_counts (
   organization_id uuid           NOT NULL,
   day             date           NOT NULL,
@@ -64,7 +107,7 @@ CREATE TABLE spine.daily_counts (
   events          bigint         NOT NULL,
   CONSTRAINT daily_counts_pkey PRIMARY KEY (organization_id, day, event_type, severity)
 );
-CREATE INDEX daily_counts_day_idx ON spine.daily_counts (day);
+CREATE INDEX daily_counts_day_idx ON spine.daily_counts USING brin (day);
 COMMENT ON TABLE spine.daily_counts IS
   'Counted events by day, type and severity, written by spine.refresh_dashboards; the views spine.events_by_… add the rest';
 COMMENT ON COLUMN spine.daily_counts.organization_id IS 'Whose events';
@@ -84,7 +127,7 @@ CREATE TABLE spine.daily_actor_counts (
   events          bigint           NOT NULL,
   CONSTRAINT daily_actor_counts_pkey PRIMARY KEY (organization_id, day, actor_type, actor_id)
 );
-CREATE INDEX daily_actor_counts_day_idx ON spine.daily_actor_counts (day);
+CREATE INDEX daily_actor_counts_day_idx ON spine.daily_actor_counts USING brin (day);
 COMMENT ON TABLE spine.daily_actor_counts IS
   'Counted events by day and actor, written by spine.refresh_dashboards; the view spine.events_by_actor adds the rest';
 COMMENT ON COLUMN spine.daily_actor_counts.organization_id IS 'Whose events';
@@ -101,6 +144,13 @@ CREATE POLICY read_given ON spine.counted_chains FOR SELECT USING (spine.may_rea
 COMMENT ON POLICY read_given ON spine.counted_chains IS 'As of spine.events';
 SELECT pg_catalog.pg_extension_config_dump('spine.counted_chains', '');
 
+SELECT pg_catalog.pg_extension_config_dump('spine.dashboard_progress', '');
+
+ALTER TABLE spine.daily_totals ENABLE ROW LEVEL SECURITY;
+CREATE POLICY read_given ON spine.daily_totals FOR SELECT USING (spine.may_read_all());
+COMMENT ON POLICY read_given ON spine.daily_totals IS 'For who may read the events of every organization';
+SELECT pg_catalog.pg_extension_config_dump('spine.daily_totals', '');
+
 ALTER TABLE spine.daily_counts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read_given ON spine.daily_counts FOR SELECT USING (spine.may_read(organization_id));
 COMMENT ON POLICY read_given ON spine.daily_counts IS 'As of spine.events';
@@ -111,17 +161,18 @@ CREATE POLICY read_given ON spine.daily_actor_counts FOR SELECT USING (spine.may
 COMMENT ON POLICY read_given ON spine.daily_actor_counts IS 'As of spine.events';
 SELECT pg_catalog.pg_extension_config_dump('spine.daily_actor_counts', '');
 
--- An event is looked for between what is counted and the head, so that the planner expects few, and by OFFSET 0 chain by
--- chain: it shall not read the whole table.
+CREATE FUNCTION spine.uncounted_from() RETURNS uuid
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'spine_uncounted_from';
+COMMENT ON FUNCTION spine.uncounted_from() IS
+  'The least id that an event can have which spine.refresh_dashboards has not counted. The planner asks it too, and so knows how '
+  'few they are';
+
 CREATE VIEW spine.uncounted_events WITH (security_invoker = true) AS
-  SELECT h.organization_id, e.sequence, (e."timestamp" AT TIME ZONE 'UTC')::date AS day, e.event_type, e.domain, e.severity,
+  SELECT e.organization_id, e.sequence, (e."timestamp" AT TIME ZONE 'UTC')::date AS day, e.event_type, e.domain, e.severity,
          e.actor_type, e.actor_id
-    FROM spine.read_chain_heads() h
-    LEFT JOIN spine.counted_chains c ON c.organization_id = h.organization_id
-   CROSS JOIN LATERAL (SELECT i.sequence, i."timestamp", i.event_type, i.domain, i.severity, i.actor_type, i.actor_id FROM spine.events i
-                        WHERE i.organization_id = h.organization_id AND i.sequence > coalesce(c.sequence, 0) AND i.sequence <= h.sequence
-                       OFFSET 0) e
-   WHERE h.sequence > coalesce(c.sequence, 0);
+    FROM spine.events e
+    LEFT JOIN spine.counted_chains c ON c.organization_id = e.organization_id
+   WHERE e.id >= spine.uncounted_from() AND e.sequence > coalesce(c.sequence, 0);
 COMMENT ON VIEW spine.uncounted_events IS 'The events that spine.refresh_dashboards has not counted yet';
 COMMENT ON COLUMN spine.uncounted_events.organization_id IS 'The tenant';
 COMMENT ON COLUMN spine.uncounted_events.sequence IS 'Place in the organization''s chain';
@@ -132,13 +183,18 @@ COMMENT ON COLUMN spine.uncounted_events.severity IS 'How much the event matters
 COMMENT ON COLUMN spine.uncounted_events.actor_type IS 'What kind of actor acted';
 COMMENT ON COLUMN spine.uncounted_events.actor_id IS 'Who acted';
 
-CREATE FUNCTION spine.refresh_dashboards() RETURNS bigint
-  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_refresh_dashboards';
-COMMENT ON FUNCTION spine.refresh_dashboards() IS
-  'Counts the events that came since the last call into spine.daily_counts and spine.daily_actor_counts, which makes the '
-  'views spine.events_by_… fast, and returns how many they were; NULL to a role that sees a part of spine.events. Needs '
-  'EXECUTE and no right to the tables. Others who call it wait until the transaction ends. Raises 0A000 in another '
-  'isolation level than READ COMMITTED, 25006 on a standby or in a read-only transaction';
+CREATE FUNCTION spine.refresh_dashboards(max_events bigint DEFAULT NULL, since timestamptz DEFAULT NULL) RETURNS TABLE (
+  events bigint,
+  more   boolean
+)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_refresh_dashboards';
+COMMENT ON FUNCTION spine.refresh_dashboards(bigint, timestamptz) IS
+  'Counts the events that came since the last call, at most about max_events of them (NULL: all), into spine.daily_counts, '
+  'spine.daily_actor_counts and spine.daily_totals, which makes the views spine.events_by_… and spine.totals_by_… fast. Returns how '
+  'many they were (NULL to a role that sees a part of spine.events) and whether there are more. since: looks again at all events '
+  'whose ids are of that moment or later, for those that came into the table later than their ids say. Needs EXECUTE and no right to '
+  'the tables. Others who call it wait until the transaction ends, and nobody else. Raises SP019 where max_events is below 1, 0A000 in '
+  'another isolation level than READ COMMITTED, 25006 on a standby or in a read-only transaction';
 
 -- What is summed up below. A row of it is no total: an event that is not counted yet has a row of its own.
 CREATE VIEW spine.event_counts WITH (security_invoker = true) AS
@@ -202,6 +258,75 @@ COMMENT ON COLUMN spine.events_by_actor.actor_type IS 'What kind of actor acted'
 COMMENT ON COLUMN spine.events_by_actor.actor_id IS 'Who acted';
 COMMENT ON COLUMN spine.events_by_actor.events IS 'How many there are';
 
+CREATE VIEW spine.total_counts WITH (security_invoker = true) AS
+  SELECT day, event_type, split_part(event_type, '.', 1) AS domain, severity, actor_type, events FROM spine.daily_totals
+  UNION ALL
+  SELECT day, event_type COLLATE "C", domain COLLATE "C", severity, actor_type, 1 FROM spine.uncounted_events WHERE spine.may_read_all();
+COMMENT ON VIEW spine.total_counts IS
+  'Numbers of events of all organizations, counted or not, that the views spine.totals_by_… sum up; for who may read them all';
+COMMENT ON COLUMN spine.total_counts.day IS 'On which they were chained, in UTC';
+COMMENT ON COLUMN spine.total_counts.event_type IS 'Their name';
+COMMENT ON COLUMN spine.total_counts.domain IS 'First part of their name';
+COMMENT ON COLUMN spine.total_counts.severity IS 'How much they matter';
+COMMENT ON COLUMN spine.total_counts.actor_type IS 'What kind of actor acted';
+COMMENT ON COLUMN spine.total_counts.events IS 'How many the row stands for';
+
+CREATE VIEW spine.totals_by_day WITH (security_invoker = true) AS
+  SELECT day, sum(events)::bigint AS events FROM spine.total_counts GROUP BY day;
+COMMENT ON VIEW spine.totals_by_day IS
+  'How many events all organizations have by day: as spine.refresh_dashboards counted them, and those since then';
+COMMENT ON COLUMN spine.totals_by_day.day IS 'On which they were chained, in UTC';
+COMMENT ON COLUMN spine.totals_by_day.events IS 'How many there are';
+
+CREATE VIEW spine.totals_by_domain WITH (security_invoker = true) AS
+  SELECT day, domain, sum(events)::bigint AS events FROM spine.total_counts GROUP BY day, domain;
+COMMENT ON VIEW spine.totals_by_domain IS
+  'How many events all organizations have by day and domain: as spine.refresh_dashboards counted them, and those since then';
+COMMENT ON COLUMN spine.totals_by_domain.day IS 'On which they were chained, in UTC';
+COMMENT ON COLUMN spine.totals_by_domain.domain IS 'First part of their name';
+COMMENT ON COLUMN spine.totals_by_domain.events IS 'How many there are';
+
+CREATE VIEW spine.totals_by_type WITH (security_invoker = true) AS
+  SELECT day, event_type, sum(events)::bigint AS events FROM spine.total_counts GROUP BY day, event_type;
+COMMENT ON VIEW spine.totals_by_type IS
+  'How many events all organizations have by day and type: as spine.refresh_dashboards counted them, and those since then';
+COMMENT ON COLUMN spine.totals_by_type.day IS 'On which they were chained, in UTC';
+COMMENT ON COLUMN spine.totals_by_type.event_type IS 'Their name';
+COMMENT ON COLUMN spine.totals_by_type.events IS 'How many there are';
+
+CREATE VIEW spine.totals_by_severity WITH (security_invoker = true) AS
+  SELECT day, severity, sum(events)::bigint AS events FROM spine.total_counts GROUP BY day, severity;
+COMMENT ON VIEW spine.totals_by_severity IS
+  'How many events all organizations have by day and severity: as spine.refresh_dashboards counted them, and those since then';
+COMMENT ON COLUMN spine.totals_by_severity.day IS 'On which they were chained, in UTC';
+COMMENT ON COLUMN spine.totals_by_severity.severity IS 'How much they matter';
+COMMENT ON COLUMN spine.totals_by_severity.events IS 'How many there are';
+
+CREATE VIEW spine.totals_by_actor_type WITH (security_invoker = true) AS
+  SELECT day, actor_type, sum(events)::bigint AS events FROM spine.total_counts GROUP BY day, actor_type;
+COMMENT ON VIEW spine.totals_by_actor_type IS
+  'How many events all organizations have by day and kind of actor: as spine.refresh_dashboards counted them, and those since then';
+COMMENT ON COLUMN spine.totals_by_actor_type.day IS 'On which they were chained, in UTC';
+COMMENT ON COLUMN spine.totals_by_actor_type.actor_type IS 'What kind of actor acted';
+COMMENT ON COLUMN spine.totals_by_actor_type.events IS 'How many there are';
+
+CREATE FUNCTION spine.read_chain_status(after_organization uuid DEFAULT NULL, max_chains bigint DEFAULT 1000) RETURNS TABLE (
+  organization_id   uuid,
+  events            bigint,
+  head_hash         bytea,
+  head_timestamp    timestamptz,
+  age               interval,
+  verified_at       timestamptz,
+  verified_by       text,
+  intact            boolean,
+  verified_sequence bigint,
+  faults            bigint
+)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_read_chain_status';
+COMMENT ON FUNCTION spine.read_chain_status(uuid, bigint) IS
+  'A page of spine.chain_status: at most max_chains rows, in the order of their organizations, behind after_organization. It takes as '
+  'many index lookups as it has rows. Needs and raises what spine.read_chain_heads does, and SP019 where max_chains is NULL';
+
 CREATE VIEW spine.chain_status WITH (security_invoker = true) AS
   SELECT coalesce(h.organization_id, v.organization_id) AS organization_id, coalesce(h.sequence, 0) AS events, h.event_hash AS head_hash,
          h."timestamp" AS head_timestamp, clock_timestamp() - h."timestamp" AS age,
@@ -211,7 +336,7 @@ CREATE VIEW spine.chain_status WITH (security_invoker = true) AS
 COMMENT ON VIEW spine.chain_status IS
   'Each chain: its head, and its last verification by spine.record_verification. Fewer events than were verified once are a loss';
 COMMENT ON COLUMN spine.chain_status.organization_id IS 'Whose chain';
-COMMENT ON COLUMN spine.chain_status.events IS 'The last sequence; 0: a chain that was verified once has no event now';
+COMMENT ON COLUMN spine.chain_status.events IS 'The last sequence, retired or not; 0: a chain that was verified once has no event now';
 COMMENT ON COLUMN spine.chain_status.head_hash IS 'The hash of the last event';
 COMMENT ON COLUMN spine.chain_status.head_timestamp IS 'When that was chained';
 COMMENT ON COLUMN spine.chain_status.age IS 'How long ago that was';

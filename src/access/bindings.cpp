@@ -353,6 +353,13 @@ PGDLLEXPORT Datum spine_may_read(PG_FUNCTION_ARGS) {
   PG_RETURN_BOOL(reads(rights_of(role), uuid_of(PG_GETARG_DATUM(0))));
 }
 
+PG_FUNCTION_INFO_V1(spine_may_read_all);
+PGDLLEXPORT Datum spine_may_read_all(PG_FUNCTION_ARGS) {
+  (void)fcinfo;
+  AcceptInvalidationMessages();
+  PG_RETURN_BOOL(sees_all_events(GetUserId()));
+}
+
 }  // extern "C"
 
 }  // namespace spine

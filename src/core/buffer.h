@@ -17,6 +17,7 @@ class Buffer {
   ~Buffer() { std::free(data_); }
 
   size_t size() const { return size_; }
+  char *data() { return data_; }
   std::string_view view() const { return {data_, size_}; }
 
   // Empties the buffer; a block that one large value made is given back rather than kept for ever.

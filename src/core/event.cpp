@@ -35,9 +35,12 @@ class Members {
   void hex(Bytes value) {
     if (event_.has(column)) hash<column>(value);
   }
+  // Notes where the digits begin.
   template <Column column>
-  void part(Bytes hashed) {
-    if (hashed.data != nullptr) hash<column>(hashed);
+  void part(Bytes hashed, size_t *digits_at) {
+    if (hashed.data == nullptr) return;
+    hash<column>(hashed);
+    *digits_at = out_.size() - 1 - 2 * hashed.size;
   }
   template <Column column>
   Status json(Bytes stored, JsonCanonicalizer *canonicalizer) {
@@ -107,8 +110,14 @@ struct Shown {
   bool personal;
 };
 
+// Where in the document the digits of the parts' hashes begin, where there are some.
+struct PartPlaces {
+  size_t payload;
+  size_t personal;
+};
+
 // shown: null for the document that is hashed. ok, or malformed.
-Status write_document(const Event &e, const PartHashes &parts, const Shown *shown, Buffer &out) {
+Status write_document(const Event &e, const PartHashes &parts, const Shown *shown, Buffer &out, PartPlaces *places) {
   Members members(e, out);
   Status status = Status::ok;
   bool payload = shown != nullptr && shown->payload && e.has(Column::payload);
@@ -128,10 +137,10 @@ Status write_document(const Event &e, const PartHashes &parts, const Shown *show
   members.timestamp<Column::occurred_at>(e.occurred_at);
   members.uuid<Column::organization_id>(e.organization_id);
   if (payload) status = members.json<Column::payload>(e.payload, shown->canonicalizer);
-  members.part<Column::payload_hash>(parts.payload);
+  members.part<Column::payload_hash>(parts.payload, &places->payload);
   if (payload) members.hex<Column::payload_salt>(e.payload_salt);
   if (personal && status == Status::ok) status = members.json<Column::personal>(e.personal, shown->canonicalizer);
-  members.part<Column::personal_hash>(parts.personal);
+  members.part<Column::personal_hash>(parts.personal, &places->personal);
   if (personal) members.hex<Column::personal_salt>(e.personal_salt);
   members.hex<Column::previous_hash>(e.previous_hash);
   members.text<Column::recorded_by>(e.recorded_by);
@@ -224,8 +233,9 @@ Status Hasher::hash_parts(const Event &event, PartHashes *parts) noexcept {
 
 Status Hasher::document(const Event &event, const PartHashes &parts, std::string_view *document) noexcept {
   document_.clear();
+  PartPlaces places;
   try {
-    (void)write_document(event, parts, nullptr, document_);
+    (void)write_document(event, parts, nullptr, document_, &places);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }
@@ -237,8 +247,9 @@ Status Hasher::shown_document(const Event &event, const PartHashes &parts, bool 
   document_.clear();
   Shown shown{&canonicalizer_, payload, personal};
   Status status;
+  PartPlaces places;
   try {
-    status = write_document(event, parts, &shown, document_);
+    status = write_document(event, parts, &shown, document_, &places);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }
@@ -252,6 +263,74 @@ Status Hasher::digest(const Event &event, const PartHashes &parts, Hash *hash) n
   if (status == Status::ok) status = sha256_.digest(text, hash);
   document_.clear();
   json_.clear();
+  return status;
+}
+
+void EventBatch::end_message(Message *message) {
+  message->size = text_.size() - message->at;
+  text_.commit(write_padding(text_.reserve(padding_of(message->size)), message->size));
+}
+
+// Gives the document zeros in place of the hash that is not known yet. message: left alone where there is nothing to hash.
+Status EventBatch::add_part(bool is_there, Bytes stored, Bytes salt, bool is_erased, Bytes erased, Bytes *hash, Message *message) {
+  static constexpr Hash unknown{};
+  if (!is_there) {
+    if (is_erased) *hash = erased;
+    return Status::ok;
+  }
+  message->at = text_.size();
+  text_.append({reinterpret_cast<const char *>(salt.data), salt.size});
+  Status status = canonicalizer_.append(stored, {SIZE_MAX, SIZE_MAX, false}, text_);
+  end_message(message);
+  *hash = {unknown.data(), unknown.size()};
+  return status;
+}
+
+Status EventBatch::add(const Event &event) noexcept {
+  size_t before = text_.size();
+  constexpr Message none{SIZE_MAX, 0};
+  Message payload = none, personal = none, document;
+  PartPlaces places;
+  Status status;
+  try {
+    PartHashes parts;
+    status = add_part(event.has(Column::payload), event.payload, event.has(Column::payload_salt) ? event.payload_salt : Bytes{},
+                      event.has(Column::payload_hash), event.payload_hash, &parts.payload, &payload);
+    if (status == Status::ok)
+      status = add_part(event.has(Column::personal), event.personal, event.has(Column::personal_salt) ? event.personal_salt : Bytes{},
+                        event.has(Column::personal_hash), event.personal_hash, &parts.personal, &personal);
+    if (status == Status::ok) {
+      document.at = text_.size();
+      (void)write_document(event, parts, nullptr, text_, &places);
+      end_message(&document);
+    }
+  } catch (const std::bad_alloc &) {
+    status = Status::out_of_memory;
+  }
+  if (status != Status::ok) {
+    text_.commit(text_.data() + before);
+    return status;
+  }
+  if (payload.at != none.at) parts_[part_count_++] = {payload, places.payload};
+  if (personal.at != none.at) parts_[part_count_++] = {personal, places.personal};
+  documents_[count_++] = document;
+  return Status::ok;
+}
+
+Status EventBatch::digest(const Hash **hashes) noexcept {
+  PaddedMessage messages[2 * most];
+  char *text = text_.data();
+  auto padded = [&](const Message &message, Hash *hash) {
+    return PaddedMessage{reinterpret_cast<const uint8_t *>(text) + message.at, message.size, hash};
+  };
+  for (int i = 0; i < part_count_; i++) messages[i] = padded(parts_[i].message, &hashes_[i]);
+  Status status = sha256_.digest_all(messages, part_count_);
+  for (int i = 0; i < part_count_; i++) (void)write_hex(text + parts_[i].hash_at, {hashes_[i].data(), hashes_[i].size()});
+  for (int i = 0; i < count_; i++) messages[i] = padded(documents_[i], &hashes_[i]);
+  if (status == Status::ok) status = sha256_.digest_all(messages, count_);
+  *hashes = hashes_;
+  text_.clear();
+  part_count_ = count_ = 0;
   return status;
 }
 

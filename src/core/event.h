@@ -131,4 +131,42 @@ class Hasher {
   Status hash_part(bool is_there, Bytes stored, Bytes salt, bool is_erased, Bytes erased, Hash *room, Bytes *hash) noexcept;
 };
 
+// Hashes of stored events, many at a time, which takes less time than one by one: core/sha256_two.h.
+class EventBatch {
+ public:
+  static constexpr int most = 16;
+
+  // Takes an event, of which nothing is needed any more then. malformed: a part is there and is no stored JSON. What is not
+  // taken, the batch is as if it had never been asked for.
+  Status add(const Event &event) noexcept;
+  int count() const { return count_; }
+  // Takes no more: so many events, or so much text.
+  bool is_full() const { return count_ == most || text_.size() > most_text; }
+
+  // The hash of each event, in the order in which they were taken; they hold until the next add. Empties the batch.
+  Status digest(const Hash **hashes) noexcept;
+
+ private:
+  static constexpr size_t most_text = 48 * 1024;
+  struct Message {
+    size_t at;  // in text_
+    size_t size;
+  };
+  struct Part {
+    Message message;
+    size_t hash_at;  // where its hash goes into its event's document
+  };
+  Status add_part(bool is_there, Bytes stored, Bytes salt, bool is_erased, Bytes erased, Bytes *hash, Message *message);
+  void end_message(Message *message);
+
+  JsonCanonicalizer canonicalizer_;
+  Sha256 sha256_;
+  Buffer text_;  // padded
+  Part parts_[2 * most];
+  int part_count_ = 0;
+  Message documents_[most];
+  int count_ = 0;
+  Hash hashes_[2 * most];
+};
+
 }  // namespace spine

@@ -8,6 +8,17 @@ struct evp_md_ctx_st;
 
 namespace spine {
 
+// A message that lies in memory as SHA-256 pads it, so that it is whole blocks; size: without the padding.
+struct PaddedMessage {
+  const uint8_t *at;
+  size_t size;
+  Hash *hash;  // where its SHA-256 goes
+};
+inline constexpr size_t sha256_block = 64;
+constexpr size_t padding_of(size_t size) { return sha256_block - (size + 8) % sha256_block + 8; }
+// Writes the padding of a message of this size behind it, returns the end.
+char *write_padding(char *out, size_t size) noexcept;
+
 class Sha256 {
  public:
   Sha256() = default;
@@ -19,6 +30,11 @@ class Sha256 {
   // message's hash.
   Status digest(std::string_view prefix, std::string_view message, Hash *hash) noexcept;
   Status digest(std::string_view message, Hash *hash) noexcept { return digest({}, message, hash); }
+
+  // Of many messages, two at a time where the processor can and its results are OpenSSL's, which is tried once.
+  Status digest_all(const PaddedMessage *messages, int count) noexcept;
+  // Tries that: messages of many lengths against OpenSSL.
+  bool can_do_two() noexcept;
 
  private:
   evp_md_st *algorithm_ = nullptr;

@@ -64,6 +64,19 @@ bool AnchorReader::find(const Uuid &organization, int64 sequence, bool from, Anc
   return true;
 }
 
+bool AnchorReader::find_organization(const Uuid &from, Uuid *organization) {
+  if (relation_ == nullptr) return false;
+  memcpy(key_organization_.data, from.data(), UUID_LEN);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], anchor_organization, BTGreaterEqualStrategyNumber, F_UUID_GE, UUIDPGetDatum(&key_organization_));
+  ScanKeyInit(&keys[1], anchor_sequence, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(PG_INT64_MIN));
+  index_rescan(scan_, keys, lengthof(keys), nullptr, 0);
+  if (!index_getnext_slot(scan_, ForwardScanDirection, slot_)) return false;
+  bool null;
+  *organization = uuid_of(slot_getattr(slot_, anchor_organization, &null));
+  return true;
+}
+
 void AnchorReader::end() {
   if (relation_ == nullptr) return;
   index_endscan(scan_);

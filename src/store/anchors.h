@@ -21,6 +21,8 @@ class AnchorReader {
   bool find(const Uuid &organization, int64 below, Anchor *anchor) { return find(organization, below, false, anchor); }
   // The first one from this sequence on.
   bool find_from(const Uuid &organization, int64 from, Anchor *anchor) { return find(organization, from, true, anchor); }
+  // The first organization from this one on that has an anchor. False: there is none.
+  bool find_organization(const Uuid &from, Uuid *organization);
   void end();
 
  private:

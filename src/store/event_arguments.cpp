@@ -243,8 +243,9 @@ void check_event(const EventTable *table, EventValues *values, const EventValues
 
 void stamp_event(EventValues *values) {
   values->set(Column::recorded_by, session_user_name());
-  values->set(Column::id, uuid_datum(new_event_id()));
+  // In this order: an event has no id that is older than its transaction's, from which consume/daily_counts.cpp concludes.
   values->set(Column::transaction_id, FullTransactionIdGetDatum(GetTopFullTransactionId()));
+  values->set(Column::id, uuid_datum(new_event_id()));
 }
 
 }  // namespace spine

@@ -28,12 +28,15 @@ ContentFaults judge_content(const Event &event) {
   if (status != Status::ok)
     add(&faults, FaultKind::content_altered, nullptr, damaged_part);
   else if (event.event_hash.size != hash.size() || memcmp(event.event_hash.data, hash.data(), hash.size()) != 0)
-    add(&faults, FaultKind::content_altered, &hash, "the content does not give event_hash");
+    add(&faults, FaultKind::content_altered, &hash, altered_content);
+  if (!parts_join(event)) add(&faults, FaultKind::malformed, nullptr, "domain, entity_type and action do not join to event_type");
+  return faults;
+}
+
+bool parts_join(const Event &event) {
   EventName name{event.domain, event.entity_type, event.action};
   constexpr uint32_t names = bit(Column::event_type) | bit(Column::domain) | bit(Column::entity_type) | bit(Column::action);
-  if ((event.present & names) != names || !parts_join_to(name, event.event_type))
-    add(&faults, FaultKind::malformed, nullptr, "domain, entity_type and action do not join to event_type");
-  return faults;
+  return (event.present & names) == names && parts_join_to(name, event.event_type);
 }
 
 // What is shorter or longer than a hash is no hash: judge_content says so, and it links to nothing.

@@ -23,6 +23,19 @@ struct Redo {
 
 struct BlockShare;
 
+// An event whose hash is made together with those of others. All else of it was found to be right.
+struct UnjudgedEvent {
+  uint32_t present;
+  Uuid organization;
+  Uuid id;
+  int64_t sequence;
+  Hash event_hash;
+};
+struct UnjudgedEvents {
+  EventBatch batch;
+  UnjudgedEvent event[EventBatch::most];
+};
+
 // One of the tables that hold the events, in the order of their time. All their blocks together are counted through.
 struct VerifiedTable {
   Relation relation;
@@ -45,6 +58,7 @@ struct Verification {
   bool one_is_readable;
   Range range;
   SegmentFolder *folder;
+  UnjudgedEvents *unjudged;
   RecordSort segments;
   RecordSort faults;
   RecordSort summaries;

@@ -177,7 +177,42 @@ void put_segment(Verification *v, const Segment &segment) {
   v->segments.put(&record, sizeof record);
 }
 
+void judge_waiting(Verification *v) {
+  UnjudgedEvents *waiting = v->unjudged;
+  int count = waiting->batch.count();
+  const Hash *hashes;
+  Status status = waiting->batch.digest(&hashes);
+  if (status != Status::ok) report(status, "an event");
+  for (int i = 0; i < count; i++) {
+    const UnjudgedEvent &one = waiting->event[i];
+    if (hashes[i] == one.event_hash) continue;
+    Event event;
+    event.present = one.present;
+    event.organization_id = one.organization;
+    event.id = one.id;
+    event.sequence = one.sequence;
+    put_content_fault(v, FaultKind::content_altered, event, {hashes[i].data(), hashes[i].size()}, {one.event_hash.data(), one.event_hash.size()},
+                      altered_content);
+  }
+}
+
+// False: what is wrong with it is more than its hash can tell, if anything.
+bool wait_for_judgement(Verification *v, const Event &event) {
+  if (event.event_hash.size != sizeof(Hash) || !event.has(Column::event_hash) || !parts_join(event)) return false;
+  int place = v->unjudged->batch.count();
+  Status status = v->unjudged->batch.add(event);
+  if (status == Status::malformed) return false;
+  if (status != Status::ok) report(status, "an event");
+  v->unjudged->event[place] = {event.present, event.organization_id, event.id, event.sequence, hash_of(event.event_hash)};
+  if (v->unjudged->batch.is_full()) judge_waiting(v);
+  return true;
+}
+
 void check_content(Verification *v, const Event &event) {
+  if (wait_for_judgement(v, event)) {
+    note_parts(v, event);
+    return;
+  }
   ContentFaults found = judge_content(event);
   for (int i = 0; i < found.count; i++) {
     const ContentFault &fault = found.fault[i];
@@ -547,7 +582,8 @@ void read_table(Verification *v, int processes) {
   MemoryContext reading = AllocSetContextCreate(before, "verification", ALLOCSET_DEFAULT_SIZES);
   MemoryContextSwitchTo(reading);
   v->folder = owned_by_context<SegmentFolder>();
-  Status status = v->folder == nullptr ? Status::out_of_memory : v->folder->prepare(static_cast<size_t>((processes + 3) / 4));
+  v->unjudged = owned_by_context<UnjudgedEvents>();
+  Status status = v->folder == nullptr || v->unjudged == nullptr ? Status::out_of_memory : v->folder->prepare(static_cast<size_t>((processes + 3) / 4));
   if (status != Status::ok) report(status, "the verification");
   if (v->one) add_outside(v, v->organization, 0);  // it has its row in the answer, also without an event
 
@@ -561,6 +597,7 @@ void read_table(Verification *v, int processes) {
     uint64 first, count;
     while (take_blocks(v->share, &first, &count)) read_shared_blocks(v, first, first + count);
   }
+  judge_waiting(v);
   drain_folder(v);
   MemoryContextSwitchTo(before);
   MemoryContextDelete(reading);

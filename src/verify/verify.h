@@ -22,6 +22,10 @@ struct ContentFaults {
 };
 ContentFaults judge_content(const Event &event);
 
+inline constexpr char altered_content[] = "the content does not give event_hash";
+// Whether the parts of the event's name join to event_type.
+bool parts_join(const Event &event);
+
 // Which parts of events of one chain are gone though no event of the chain says that they were erased. Costs nothing where no part is
 // gone.
 class PartCheck {

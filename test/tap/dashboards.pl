@@ -15,7 +15,8 @@ $node->safe_psql('postgres', "SELECT spine.refresh_dashboards(); SELECT count(*)
 emit_chain($node, 10, org(2), org(3));
 
 my $shown = join ' UNION ALL ', map { "SELECT '$_', md5(string_agg(v::text, E'\\n' ORDER BY v::text)) FROM spine.$_ v" }
-  qw(events_by_day events_by_domain events_by_type events_by_severity events_by_actor counted_chains verifications uncounted_events);
+  qw(events_by_day events_by_domain events_by_type events_by_severity events_by_actor totals_by_day totals_by_domain totals_by_type totals_by_severity totals_by_actor_type
+	counted_chains dashboard_progress daily_totals verifications uncounted_events);
 my $status = 'SELECT organization_id, events, head_hash, verified_at, intact, verified_sequence FROM spine.chain_status ORDER BY 1';
 my $before = $node->safe_psql('postgres', "$shown; $status");
 like($before, qr/\|210\|/, 'there is something to see');
@@ -27,8 +28,31 @@ foreach my $how ('plain', 'custom')
 	my @restore = $how eq 'plain' ? ('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump) : ('pg_restore', '-j', 2, $dump);
 	$node->command_ok([ @restore, '-d', $how ], "$how: restored");
 	is($node->safe_psql($how, "$shown; $status"), $before, "$how: the views show the same");
-	is($node->safe_psql($how, 'SELECT spine.refresh_dashboards()'), '20', "$how: and counting goes on where it was");
+	is($node->safe_psql($how, 'SELECT * FROM spine.refresh_dashboards()'), '20|f', "$how: and counting goes on where it was");
 	is($node->safe_psql($how, 'SELECT sum(events) FROM spine.events_by_day'), '420', "$how: with the same sum");
+}
+
+# Rows that come later than their ids say: they are shown once they were counted, chain by chain or by the moment that is named.
+my $sums = 'SELECT sum(events), (SELECT sum(events) FROM spine.totals_by_day), (SELECT sum(events) FROM spine.events_by_actor), (SELECT count(*) FROM spine.events) FROM spine.events_by_day';
+my $late = PostgreSQL::Test::Utils::tempdir() . '/late';
+emit_chain($node, 30, org(4), org(5));
+$node->safe_psql('postgres', "COPY (SELECT * FROM spine.events WHERE organization_id IN ('@{[org(4)]}', '@{[org(5)]}') ORDER BY organization_id, sequence) TO '$late'");
+foreach my $step ('plain: 1000, NULL', "custom: 7, '2000-01-01'")
+{
+	my ($how, $arguments) = split /: /, $step;
+	is($node->safe_psql($how, 'SELECT * FROM spine.refresh_dashboards()'), '0|f', "$how: all is counted");
+	$node->safe_psql($how, "COPY spine.events FROM '$late'");
+	is($node->safe_psql($how, $sums), '420|420|420|480', "$how: rows that came late are not shown");
+	my ($counted, $more) = (0, 't');
+	for (my $i = 0; $more eq 't' && $i < 200; $i++)
+	{
+		(my $some, $more) = split /\|/, $node->safe_psql($how, "SELECT * FROM spine.refresh_dashboards($arguments)");
+		$counted += $some;
+		$arguments =~ s/,.*//;
+	}
+	is($counted, 60, "$how: until they are counted");
+	is($node->safe_psql($how, $sums), '480|480|480|480', "$how: and then they are");
+	is($node->safe_psql($how, 'SELECT * FROM spine.refresh_dashboards()'), '0|f', "$how: once");
 }
 
 my $replay = "CREATE FUNCTION pg_temp.wait(spine.events) RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(0.002)'; SELECT spine.replay('pg_temp.wait(spine.events)', '" . org(1) . "', 51, 150)";

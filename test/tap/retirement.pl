@@ -94,6 +94,11 @@ is($out, '||12', 'nothing is left of what was retired');
 unlike($err, qr/WARNING/, 'and nothing is missing');
 is($sql->("SELECT events FROM spine.chain_status WHERE organization_id = '@{[org(1)]}'"), '12', 'the status counts what was retired');
 
+is($sql->("SELECT h.sequence, h.event_hash = a.event_hash, h.\"timestamp\" = a.\"timestamp\" FROM spine.read_chain_heads() h JOIN spine.anchors a USING (organization_id, sequence) WHERE organization_id = '@{[org(5)]}'"),
+	'3|t|t', 'the head of a chain that has only an anchor is its last retired event');
+is($sql->("SELECT events FROM spine.chain_status WHERE organization_id = '@{[org(5)]}'"), '3', 'and its status shows it');
+is($sql->(q{SELECT ARRAY(SELECT organization_id FROM spine.read_chain_heads(NULL, 100)) = ARRAY(SELECT organization_id FROM spine.read_chain_heads() ORDER BY 1)}), 't', 'as its pages do');
+
 # A chain that has only an anchor goes on.
 emit_chain($node, 2, org(5));
 is($summary->("spine.verify_chain('@{[org(5)]}')"), '5|t|2|4|5', 'a chain that has nothing but an anchor goes on from it');

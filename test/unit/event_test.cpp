@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <vector>
 
 #include "jsonb_builder.h"
 #include "support.h"
@@ -305,6 +306,50 @@ TEST_F(WorkedEvent, ALargeDocumentDoesNotSpoilTheNext) {
   EXPECT_NE(digest(), healthy);
   event_ = before;
   EXPECT_EQ(digest(), healthy);
+}
+
+// Events of all lengths, with each combination of parts that are there, erased or never were; one is refused on the way.
+TEST_F(WorkedEvent, ABatchGivesTheHashesThatEachGives) {
+  spine::EventBatch batch;
+  static constexpr uint8_t damage[] = {1, 2, 3};
+  std::vector<std::string> expected;
+  Event worked = event_;
+  add_the_rest();
+  Event all = event_;
+  auto compare = [&] {
+    ASSERT_EQ(batch.count(), static_cast<int>(expected.size()));
+    const Hash *hashes;
+    ASSERT_EQ(batch.digest(&hashes), Status::ok);
+    for (size_t i = 0; i < expected.size(); i++) EXPECT_EQ(hex_of(hashes[i]), expected[i]) << i;
+    EXPECT_EQ(batch.count(), 0);
+    expected.clear();
+  };
+  std::string name;
+  for (size_t i = 0; i < 500; i++) {
+    name += static_cast<char>('a' + i % 26);
+    event_ = i % 3 == 0 ? worked : all;
+    event_.recorded_by = name;
+    event_.payload_hash = event_.personal_hash = {zero_.data(), i % 7 == 0 ? size_t{5} : zero_.size()};
+    if (i % 4 == 1) event_.present ^= bit(Column::payload) | bit(Column::payload_salt) | bit(Column::payload_hash);
+    if (i % 5 == 1 && event_.has(Column::personal)) event_.present ^= bit(Column::personal) | bit(Column::personal_salt) | bit(Column::personal_hash);
+    if (i % 6 == 1) event_.present &= ~bit(Column::payload_salt);
+    expected.push_back(digest());
+    ASSERT_EQ(batch.add(event_), Status::ok);
+    if (event_.has(Column::personal)) {
+      event_.personal = {damage, sizeof damage};
+      EXPECT_EQ(batch.add(event_), Status::malformed);
+    }
+    if (batch.is_full()) compare();
+  }
+  compare();
+  compare();
+  std::string large(1 << 20, 'x');
+  event_ = all;
+  event_.recorded_by = large;
+  expected.push_back(digest());
+  ASSERT_EQ(batch.add(event_), Status::ok);
+  EXPECT_TRUE(batch.is_full()) << "so much text is no longer held";
+  compare();
 }
 
 TEST(ColumnNames, AreInTheTablesOrder) {

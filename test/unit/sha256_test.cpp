@@ -1,6 +1,9 @@
 #include "core/sha256.h"
+#include "core/sha256_two.h"
 
 #include <gtest/gtest.h>
+
+#include <vector>
 
 #include "support.h"
 
@@ -40,4 +43,36 @@ TEST(Sha256, OneObjectDigestsManyMessages) {
 TEST(Sha256, TakesBytesThatAreNoText) {
   using namespace std::string_view_literals;
   EXPECT_EQ(sha256("\0"sv), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+}
+
+// Each length of a padding, and pairs of which either ends first.
+TEST(Sha256, ManyMessagesAtOnceGiveWhatEachGives) {
+  spine::Sha256 digester;
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < 400; i++) {
+    std::string text;
+    for (size_t at = 0; at < i * 131 % 401; at++) text += static_cast<char>(at * at + 17 * i);
+    texts.push_back(text);
+  }
+  for (int count : {0, 1, 2, 3, 400}) {
+    std::vector<std::string> padded;
+    std::vector<spine::Hash> hashes(static_cast<size_t>(count));
+    std::vector<spine::PaddedMessage> messages;
+    for (size_t i = 0; i < hashes.size(); i++) {
+      std::string text = texts[i] + std::string(spine::padding_of(texts[i].size()), 'x');
+      EXPECT_EQ(spine::write_padding(text.data() + texts[i].size(), texts[i].size()), text.data() + text.size());
+      EXPECT_EQ(text.size() % 64, 0u);
+      padded.push_back(text);
+    }
+    for (size_t i = 0; i < hashes.size(); i++)
+      messages.push_back({reinterpret_cast<const uint8_t *>(padded[i].data()), texts[i].size(), &hashes[i]});
+    ASSERT_EQ(digester.digest_all(messages.data(), count), spine::Status::ok);
+    for (size_t i = 0; i < hashes.size(); i++) EXPECT_EQ(hex_of(hashes[i]), sha256(texts[i])) << texts[i].size();
+  }
+}
+
+// What it gives otherwise is right too, but slow.
+TEST(Sha256, TheProcessorsInstructionsAreUsedWhereItHasThem) {
+  spine::Sha256 digester;
+  EXPECT_EQ(digester.can_do_two(), spine::has_sha256_two());
 }
