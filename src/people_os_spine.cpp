@@ -15,6 +15,7 @@
 #include "store/durability.h"
 #include "store/event_types.h"
 #include "store/head.h"
+#include "store/notifier.h"
 #include "store/pending.h"
 
 extern "C" {
@@ -22,6 +23,7 @@ extern "C" {
 #include <executor/executor.h>
 #include <miscadmin.h>
 #include <optimizer/planner.h>
+#include <storage/ipc.h>
 #include <tcop/utility.h>
 #include <utils/inval.h>
 #include <utils/resowner.h>
@@ -227,6 +229,28 @@ void watch_caches() {
   CacheRegisterSyscacheCallback(AUTHOID, on_role_change, static_cast<Datum>(0));
 }
 
+// Shared memory can be had only where the server itself loads the library, as it starts.
+shmem_request_hook_type next_shared_memory_request;
+shmem_startup_hook_type next_shared_memory_startup;
+
+void on_shared_memory_request() {
+  if (next_shared_memory_request != nullptr) next_shared_memory_request();
+  request_notifier_memory();
+}
+
+void on_shared_memory_startup() {
+  if (next_shared_memory_startup != nullptr) next_shared_memory_startup();
+  make_notifier_memory();
+}
+
+void share_memory() {
+  if (!process_shared_preload_libraries_in_progress) return;
+  next_shared_memory_request = shmem_request_hook;
+  shmem_request_hook = on_shared_memory_request;
+  next_shared_memory_startup = shmem_startup_hook;
+  shmem_startup_hook = on_shared_memory_startup;
+}
+
 void set_hooks() {
   note_load();
   next_planner = planner_hook;
@@ -249,5 +273,5 @@ void set_hooks() {
 
 extern "C" void _PG_init(void) {
   spine::run_steps<spine::define_settings, spine::watch_caches, spine::watch_transactions, spine::watch_subtransactions,
-                   spine::watch_releases, spine::set_hooks>();
+                   spine::watch_releases, spine::share_memory, spine::set_hooks>();
 }
