@@ -2,15 +2,18 @@
 
 #include <algorithm>
 
+#include "consume/subscription_news.h"
 #include "server/errors.h"
 #include "server/transaction_lock.h"
 
 extern "C" {
 #include <access/xact.h>
+#include <access/xlog.h>
 #include <common/hashfn.h>
 #include <utils/acl.h>
 #include <utils/fmgroids.h>
 #include <utils/fmgrprotos.h>
+#include <utils/timestamp.h>
 }
 
 namespace spine {
@@ -71,11 +74,17 @@ void lock_subscription(const char *name, LOCKMODE mode) {
   for_transaction([&] { (void)LockAcquire(&tag, mode, false, false); });
 }
 
-bool lock_additions(const char *name) {
-  LOCKTAG tag = subscription_tag(name, 1);
-  bool got = false;
-  for_transaction([&] { got = LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL; });
-  return got;
+bool lock_addition(const char *name, const Uuid &organization, int64 count) {
+  constexpr int64 most_single = 64;  // so that the lock table has room for them
+  auto lock = [](const LOCKTAG &tag, LOCKMODE mode) {
+    bool got = false;
+    for_transaction([&] { got = LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL; });
+    return got;
+  };
+  LOCKTAG additions = subscription_tag(name, 1);
+  if (count >= most_single) return lock(additions, ExclusiveLock);
+  return lock(additions, ShareLock) &&
+         lock(subscription_tag(name, hash_bytes_extended(organization.data(), static_cast<int>(organization.size()), 2)), ExclusiveLock);
 }
 
 void Subscription::open(const char *its_name, LOCKMODE mode, Oid role) {
@@ -117,7 +126,48 @@ void Subscription::read(uint64 row, int column) {
   has_minimum = !null;
   severity_type = SPI_gettypeid(SPI_tuptable->tupdesc, column - 1);
   fmgr_info(F_ENUM_GE, &at_least);
-  redeliver_after = field(row, column);
+  redeliver_after = field(row, column++);
+  created_at = field(row, column++);
+  Datum most = field(row, column++, &null);
+  max_deliveries = null ? 0 : DatumGetInt32(most);
+  from_snapshot = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column++);
+  Datum system = field(row, column, &null);
+  is_of_this_cluster = !null && static_cast<uint64>(DatumGetInt64(system)) == GetSystemIdentifier();
+}
+
+// In a chain transactions come in the order in which they committed, so what was there when the subscription was made is its beginning.
+int64 Subscription::beginning(const Uuid &organization, ChainScan *scan) const {
+  if (from_snapshot == nullptr) return 0;
+  Seen then = read_seen(from_snapshot);
+  TimestampTz made = DatumGetTimestampTz(created_at);
+  // Another cluster counts its transactions from another number: what was stored in this one, the clock tells.
+  auto is_new = [&](const Event &event) {
+    return !event.has(Column::transaction_id) || !then.shows(event.transaction_id) ||
+           (!is_of_this_cluster && event.has(Column::timestamp) && event.timestamp - unix_time(0) >= made);
+  };
+  scan->seek(organization, PG_INT64_MIN, organization);
+  if (!scan->last()) return 0;
+  // Old up to this one, new from that one on.
+  int64 old = 0, first_new = scan->event().sequence;
+  if (!is_new(scan->event())) {
+    old = first_new;
+  } else {
+    while (first_new - old > 1) {
+      int64 middle = old + (first_new - old) / 2;
+      scan->seek(organization, middle - 1, organization);
+      if (!scan->next() || is_new(scan->event()))
+        first_new = middle;
+      else
+        old = scan->event().sequence;
+    }
+    old = first_new - 1;
+  }
+  // What was restored since is new, whichever transaction it names.
+  bool none;
+  run_sql("SELECT pg_catalog.min(restored_from) FROM spine.subscription_news WHERE subscription = $1 AND organization_id = $2 AND restored_from IS NOT NULL",
+          {text_argument(name), {UUIDOID, uuid_datum(organization)}});
+  Datum restored = field(0, 1, &none);
+  return none ? old : Min(old, DatumGetInt64(restored) - 1);
 }
 
 bool Subscription::is_filtered() const {

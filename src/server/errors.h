@@ -69,6 +69,7 @@
 #define ERRCODE_SPINE_BAD_NOTE MAKE_SQLSTATE('S', 'P', '1', '0', '3')
 #define ERRCODE_SPINE_NOT_SIGNED MAKE_SQLSTATE('S', 'P', '1', '0', '4')
 #define ERRCODE_SPINE_RECORD_IS_KEPT MAKE_SQLSTATE('S', 'P', '1', '0', '5')
+#define ERRCODE_SPINE_BATCH_NOT_SET_ASIDE MAKE_SQLSTATE('S', 'P', '1', '1', '0')
 #define ERRCODE_SPINE_LINE_TOO_LONG MAKE_SQLSTATE('S', 'P', '1', '0', '6')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
