@@ -82,6 +82,7 @@ COMMENT ON INDEX spine.subscription_batches_pkey IS 'Finds a batch, and the outs
 -- Where to look for news. Neither table is dumped: without a row, a subscription looks at each organization once.
 CREATE TABLE spine.subscription_progress (
   subscription      text COLLATE "C" NOT NULL,
+  system            bigint      NOT NULL,
   seen              pg_snapshot NOT NULL,
   is_walking        boolean     NOT NULL,
   walked            uuid,
@@ -93,6 +94,7 @@ COMMENT ON TABLE spine.subscription_progress IS
   'Which transactions'' events each subscription has looked at: in the organizations of those it has passed all events, or '
   'spine.subscription_news names the organization';
 COMMENT ON COLUMN spine.subscription_progress.subscription IS 'Name of the subscription';
+COMMENT ON COLUMN spine.subscription_progress.system IS 'The cluster (pg_control_system) that counts the transactions; in another one this row says nothing';
 COMMENT ON COLUMN spine.subscription_progress.seen IS 'The transactions that it shows were looked at';
 COMMENT ON COLUMN spine.subscription_progress.is_walking IS 'Until each organization was looked at once, whatever seen shows';
 COMMENT ON COLUMN spine.subscription_progress.walked IS 'While walking: up to this organization; NULL: none yet';
@@ -105,9 +107,9 @@ CREATE TABLE spine.subscription_news (
   subscription    text COLLATE "C" NOT NULL,
   queued          xid8 NOT NULL,
   organization_id uuid NOT NULL,
-  restored_from   bigint
+  restored_from   bigint,
+  CONSTRAINT subscription_news_pkey PRIMARY KEY (subscription, queued, organization_id)
 );
-CREATE INDEX subscription_news_queued_idx ON spine.subscription_news (subscription, queued, organization_id);
 CREATE INDEX subscription_news_restored_idx ON spine.subscription_news (subscription, organization_id) WHERE restored_from IS NOT NULL;
 COMMENT ON TABLE spine.subscription_news IS
   'Organizations in which a subscription has, or may have, events behind its position: they did not fit into a batch, another consumer was '
@@ -116,7 +118,8 @@ COMMENT ON COLUMN spine.subscription_news.subscription IS 'Name of the subscript
 COMMENT ON COLUMN spine.subscription_news.queued IS 'The transaction that says so: those of older ones come first';
 COMMENT ON COLUMN spine.subscription_news.organization_id IS 'The organization';
 COMMENT ON COLUMN spine.subscription_news.restored_from IS 'The first event that was restored; NULL: none was';
-COMMENT ON INDEX spine.subscription_news_queued_idx IS 'Finds those of a subscription in their order';
+COMMENT ON CONSTRAINT subscription_news_pkey ON spine.subscription_news IS 'A transaction says it once';
+COMMENT ON INDEX spine.subscription_news_pkey IS 'Finds those of a subscription in their order';
 COMMENT ON INDEX spine.subscription_news_restored_idx IS 'Finds what was restored of an organization';
 
 CREATE SEQUENCE spine.subscription_batch;

@@ -110,8 +110,8 @@ void begin_from_now(const char *name) {
           {text_argument(name), text_argument(write_seen(now)), {INT8OID, Int64GetDatum(static_cast<int64>(GetSystemIdentifier()))}});
   // Else the first call walks through all organizations.
   if (begin_first_progress())
-    run_sql("INSERT INTO spine.subscription_progress (subscription, seen, is_walking) VALUES ($1, $2::pg_snapshot, false)",
-            {text_argument(name), text_argument(write_seen(now))});
+    run_sql("INSERT INTO spine.subscription_progress (subscription, seen, is_walking, system) VALUES ($1, $2::pg_snapshot, false, $3)",
+            {text_argument(name), text_argument(write_seen(now)), {INT8OID, Int64GetDatum(static_cast<int64>(GetSystemIdentifier()))}});
 }
 
 }  // namespace

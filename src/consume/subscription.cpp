@@ -130,44 +130,45 @@ void Subscription::read(uint64 row, int column) {
   created_at = field(row, column++);
   Datum most = field(row, column++, &null);
   max_deliveries = null ? 0 : DatumGetInt32(most);
-  from_snapshot = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column++);
+  const char *snapshot = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column++);
   Datum system = field(row, column, &null);
   is_of_this_cluster = !null && static_cast<uint64>(DatumGetInt64(system)) == GetSystemIdentifier();
+  begins_later = snapshot != nullptr;
+  if (!begins_later) return;
+  began = read_seen(snapshot);
+  any_restored = run_sql("SELECT FROM spine.subscription_news WHERE subscription = $1 AND restored_from IS NOT NULL LIMIT 1", {text_argument(name)}) > 0;
 }
 
 // In a chain transactions come in the order in which they committed, so what was there when the subscription was made is its beginning.
 int64 Subscription::beginning(const Uuid &organization, ChainScan *scan) const {
-  if (from_snapshot == nullptr) return 0;
-  Seen then = read_seen(from_snapshot);
+  if (!begins_later) return 0;
   TimestampTz made = DatumGetTimestampTz(created_at);
   // Another cluster counts its transactions from another number: what was stored in this one, the clock tells.
   auto is_new = [&](const Event &event) {
-    return !event.has(Column::transaction_id) || !then.shows(event.transaction_id) ||
+    return !event.has(Column::transaction_id) || !began.shows(event.transaction_id) ||
            (!is_of_this_cluster && event.has(Column::timestamp) && event.timestamp - unix_time(0) >= made);
   };
   scan->seek(organization, PG_INT64_MIN, organization);
   if (!scan->last()) return 0;
-  // Old up to this one, new from that one on.
-  int64 old = 0, first_new = scan->event().sequence;
-  if (!is_new(scan->event())) {
-    old = first_new;
-  } else {
-    while (first_new - old > 1) {
-      int64 middle = old + (first_new - old) / 2;
-      scan->seek(organization, middle - 1, organization);
-      if (!scan->next() || is_new(scan->event()))
-        first_new = middle;
-      else
-        old = scan->event().sequence;
-    }
-    old = first_new - 1;
-  }
+  int64 last = scan->event().sequence;
+  // New from this one on. Most have little that is new, so from the end by growing steps, and then by halves.
+  int64 first_new = is_new(scan->event()) ? last : last + 1, old = 0;
+  auto look = [&](int64 at) {
+    scan->seek(organization, at - 1, organization);
+    if (!scan->next() || is_new(scan->event()))
+      first_new = at;
+    else
+      old = scan->event().sequence;
+  };
+  for (int64 step = 1; first_new <= last && old == 0 && first_new - step > 0; step *= 2) look(first_new - step);
+  while (first_new - old > 1) look(old + (first_new - old) / 2);
+  if (!any_restored) return first_new - 1;
   // What was restored since is new, whichever transaction it names.
   bool none;
   run_sql("SELECT pg_catalog.min(restored_from) FROM spine.subscription_news WHERE subscription = $1 AND organization_id = $2 AND restored_from IS NOT NULL",
           {text_argument(name), {UUIDOID, uuid_datum(organization)}});
   Datum restored = field(0, 1, &none);
-  return none ? old : Min(old, DatumGetInt64(restored) - 1);
+  return none ? first_new - 1 : Min(first_new, DatumGetInt64(restored)) - 1;
 }
 
 bool Subscription::is_filtered() const {

@@ -64,6 +64,19 @@ bool lock_addition(const char *name, const Uuid &organization, int64 count);
   " from_snapshot::text, from_system"
 inline constexpr const char *columns_of_subscription = "SELECT owner, " SPINE_COLUMNS_OF_SUBSCRIPTION " FROM spine.subscriptions WHERE name = $1";
 
+// Transactions as of a moment: those below xmax but for those in progress.
+struct Seen {
+  uint64 xmax;
+  uint64 *in_progress;  // sorted
+  int count;
+
+  bool shows(uint64 transaction) const;
+};
+
+// From and to the text of a pg_snapshot.
+Seen read_seen(const char *text);
+const char *write_seen(const Seen &seen);
+
 // Whoever reads a subscription is connected to SPI, whose memory it lies in.
 struct Subscription {
   const char *name;
@@ -75,8 +88,10 @@ struct Subscription {
   Datum redeliver_after;
   Datum created_at;
   int32 max_deliveries;     // 0: no limit
-  const char *from_snapshot;  // null: it gives all events
-  bool is_of_this_cluster;  // from_snapshot is
+  bool begins_later;        // in an organization without a position it begins behind what this showed:
+  Seen began;
+  bool is_of_this_cluster;  // which counts the transactions of this cluster
+  bool any_restored;        // and rows were restored since then
 
   // One that the role may consume. Raises SP029, 42501.
   void open(const char *its_name, LOCKMODE mode, Oid role);

@@ -185,12 +185,12 @@ class Batch {
     scan_->seek(organization, position, organization);
     if (!scan_->next()) return true;
     Datum id = uuid_datum(organization);
-    // While it is ours to add the position, nobody else's can be in the way.
+    // Where it is ours to add the position, it is ours.
+    bool is_ours = false, more = true;
     if (!is_known) {
       if (!lock_addition(subscription_->name, organization, added_++)) return false;
-      (void)add_.run({name_, id, Int64GetDatum(position)});
+      is_ours = add_.run({name_, id, Int64GetDatum(position)}) > 0;
     }
-    bool is_ours = false, more = true;
     int64 first = 0, last = 0, seen = position;
     while (more && !is_full()) {
       read_++;
@@ -296,7 +296,7 @@ PGDLLEXPORT Datum spine_next_batch(PG_FUNCTION_ARGS) {
   NewsScan news;
   int most = PG_GETARG_INT32(1);
   if (visited.all) news.begin(name, queued_first(name) ? NewsScan::First::queued : NewsScan::First::others, Max(most, 64));
-  scan.begin(Subscription::filtered_columns | (subscription.from_snapshot != nullptr ? Subscription::origin_columns : 0));
+  scan.begin(Subscription::filtered_columns | (subscription.begins_later ? Subscription::origin_columns : 0));
   Batch batch;
   batch.begin(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo), &subscription, &scan, personal);
   if (!batch.give_again(taker, visited)) batch.give_next(taker, visited, visited.all ? &news : nullptr, most);

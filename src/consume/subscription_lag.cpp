@@ -88,6 +88,7 @@ PGDLLEXPORT Datum spine_read_subscriptions(PG_FUNCTION_ARGS) {
     Datum name = field(i, 12);
     subscription.name = text_to_cstring(DatumGetTextPP(name));
     subscription.read(i, 1);
+    SPI_tuptable = rows;
     bool no_batches;
     Datum values[13] = {name, owner, BoolGetDatum(subscription.is_filtered()), subscription.redeliver_after, subscription.created_at, 0, 0, 0,
                         field(i, 14), field(i, 15, &no_batches), field(i, 16), field(i, 17), 0};

@@ -8,6 +8,7 @@
 extern "C" {
 #include <access/transam.h>
 #include <access/xact.h>
+#include <access/xlog.h>
 #include <catalog/pg_type.h>
 #include <utils/fmgroids.h>
 #include <utils/memutils.h>
@@ -92,18 +93,18 @@ bool NewsScan::is_running(uint64 transaction) const {
 }
 
 void NewsScan::read_progress() {
-  has_progress_ = run_sql("SELECT ctid::text, seen::text, is_walking, walked, part_transaction::text, part_organization FROM spine.subscription_progress"
+  has_progress_ = run_sql("SELECT ctid::text, seen::text, is_walking, walked, part_transaction::text, part_organization, system FROM spine.subscription_progress"
                           " WHERE subscription = $1", {text_argument(subscription_)}) > 0;
   part_transaction_ = 0;
   has_walked_ = false;
-  if (!has_progress_) {
+  place_ = has_progress_ ? text_field(1) : nullptr;
+  if (!has_progress_ || static_cast<uint64>(DatumGetInt64(field(0, 7))) != GetSystemIdentifier()) {
     // What is stored from now on is found as new; all else by walking.
     seen_ = {now_.xmax, now_.in_progress, now_.count};
     is_walking_ = true;
     return;
   }
   bool null;
-  place_ = text_field(1);
   (void)field(0, 2);
   seen_ = read_seen(text_field(2));
   is_walking_ = DatumGetBool(field(0, 3));
@@ -290,11 +291,11 @@ void NewsScan::settle(bool gave_out) {
   } else if (!begin_first_progress()) {
     return;
   }
-  write_progress();
-  write_queue();
+  if (write_progress()) write_queue();
 }
 
-void NewsScan::write_progress() {
+// False: another consumer wrote it first.
+bool NewsScan::write_progress() {
   uint64 xmax = seen_.xmax;
   bool is_part = part_transaction_ != 0;
   if (in_range_ && is_done_)
@@ -309,14 +310,15 @@ void NewsScan::write_progress() {
     if (now_.in_progress[i] >= seen_.xmax && now_.in_progress[i] < xmax) seen.in_progress[seen.count++] = now_.in_progress[i];
   std::sort(seen.in_progress, seen.in_progress + seen.count);
   seen.count = static_cast<int>(std::unique(seen.in_progress, seen.in_progress + seen.count) - seen.in_progress);
-  run_sql(has_progress_ ? "UPDATE spine.subscription_progress SET seen = $2::pg_snapshot, is_walking = $3, walked = $4, part_transaction = $5::xid8,"
-                          " part_organization = $6 WHERE subscription = $1"
-                        : "INSERT INTO spine.subscription_progress (subscription, seen, is_walking, walked, part_transaction, part_organization)"
-                          " VALUES ($1, $2::pg_snapshot, $3, $4, $5::xid8, $6)",
+  return run_sql(has_progress_ ? "UPDATE spine.subscription_progress SET seen = $2::pg_snapshot, is_walking = $3, walked = $4, part_transaction = $5::xid8,"
+                          " part_organization = $6, system = $7 WHERE subscription = $1"
+                        : "INSERT INTO spine.subscription_progress (subscription, seen, is_walking, walked, part_transaction, part_organization, system)"
+                          " VALUES ($1, $2::pg_snapshot, $3, $4, $5::xid8, $6, $7) ON CONFLICT DO NOTHING",
           {text_argument(subscription_), text_argument(write_seen(seen)), {BOOLOID, BoolGetDatum(is_walking_)},
            {UUIDOID, has_walked_ ? uuid_datum(walked_) : static_cast<Datum>(0), !has_walked_},
            {TEXTOID, is_part ? CStringGetTextDatum(psprintf(UINT64_FORMAT, part_transaction_)) : static_cast<Datum>(0), !is_part},
-           {UUIDOID, is_part ? uuid_datum(part_organization_) : static_cast<Datum>(0), !is_part}});
+           {UUIDOID, is_part ? uuid_datum(part_organization_) : static_cast<Datum>(0), !is_part},
+           {INT8OID, Int64GetDatum(static_cast<int64>(GetSystemIdentifier()))}}) > 0;
 }
 
 // What was taken from the queue goes, and what is left of all comes to its end.
@@ -344,7 +346,8 @@ void NewsScan::write_queue() {
   }
   if (any_left)
     run_sql("INSERT INTO spine.subscription_news (subscription, queued, organization_id, restored_from)"
-            " SELECT $1, pg_catalog.pg_current_xact_id(), o, (SELECT pg_catalog.min(f) FROM unnest($3, $4) r(p, f) WHERE p = o) FROM unnest($2) o",
+            " SELECT $1, pg_catalog.pg_current_xact_id(), o, (SELECT pg_catalog.min(f) FROM unnest($3, $4) r(p, f) WHERE p = o) FROM unnest($2) o"
+            " ON CONFLICT (subscription, queued, organization_id) DO UPDATE SET restored_from = least(subscription_news.restored_from, excluded.restored_from)",
             {text_argument(subscription_), {UUIDARRAYOID, left.array()}, {UUIDARRAYOID, restored.array()}, {INT8ARRAYOID, restored_from.array()}});
 }
 

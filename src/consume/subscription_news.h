@@ -20,19 +20,6 @@ extern "C" {
 
 namespace spine {
 
-// Transactions as of a moment: those below xmax but for those in progress.
-struct Seen {
-  uint64 xmax;
-  uint64 *in_progress;  // sorted
-  int count;
-
-  bool shows(uint64 transaction) const;
-};
-
-// From and to the text of a pg_snapshot.
-Seen read_seen(const char *text);
-const char *write_seen(const Seen &seen);
-
 // The transactions that ended by now, as the server's snapshot has it; this one counts as one in progress. Connected to SPI.
 Seen transactions_now();
 
@@ -80,7 +67,7 @@ class NewsScan {
   bool is_running(uint64 transaction) const;
   void complete_stretch();
   void write_queue();
-  void write_progress();
+  bool write_progress();
 
   const char *subscription_;
   MemoryContext memory_;

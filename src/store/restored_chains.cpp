@@ -49,7 +49,8 @@ void tell(const List *names, const Uuid &organization, int64 sequence) {
   SPI_connect();
   ListCell *cell;
   foreach (cell, names)
-    run_sql("INSERT INTO spine.subscription_news (subscription, queued, organization_id, restored_from) VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3)",
+    run_sql("INSERT INTO spine.subscription_news (subscription, queued, organization_id, restored_from) VALUES ($1, pg_catalog.pg_current_xact_id(), $2, $3)"
+            " ON CONFLICT (subscription, queued, organization_id) DO UPDATE SET restored_from = least(subscription_news.restored_from, excluded.restored_from)",
             {{TEXTOID, CStringGetTextDatum(static_cast<const char *>(lfirst(cell)))}, {UUIDOID, uuid_datum(organization)}, {INT8OID, Int64GetDatum(sequence)}});
   SPI_finish();
   XactReadOnly = is_read_only;
