@@ -158,7 +158,7 @@ gives('21:4', 'and for the others');
 # Another cluster, whose transactions have smaller numbers.
 $sql->("SELECT spine.create_subscription('moved', from_now => true); SELECT spine.drop_subscription(name) FROM spine.subscriptions WHERE name NOT IN ('s', 'moved')");
 $sql->("SELECT spine.create_subscription('unmet'); UPDATE spine.subscriptions u SET from_snapshot = m.from_snapshot, from_system = m.from_system, created_at = m.created_at
-	FROM spine.subscriptions m WHERE u.name = 'unmet' AND m.name = 'moved'");
+	FROM spine.subscriptions m WHERE u.name = 'unmet' AND m.name = 'moved'; INSERT INTO spine.subscription_positions VALUES ('unmet', '@{[ org(21) ]}', 4)");
 $sql->(emits(2) . '; ' . emits(30));
 my $two = $sql->("SELECT max(sequence) FROM spine.events WHERE organization_id = '@{[ org(2) ]}'");
 $sql->("SET client_min_messages = error; ALTER DATABASE postgres RESET people_os_spine.environment");
