@@ -155,6 +155,8 @@ PGDLLEXPORT Datum spine_create_subscription(PG_FUNCTION_ARGS) {
               {text_argument(name), {REGROLEOID, ObjectIdGetDatum(role)}, given(1, UUIDARRAYOID), given(2, TEXTARRAYOID), given(3, TEXTARRAYOID),
                given(4, TEXTARRAYOID), given(5, UUIDARRAYOID), given(6, get_fn_expr_argtype(fcinfo->flinfo, 6)), given(8, INTERVALOID), given(9, INT4OID)}) == 0)
     report_taken();
+  // Whoever restored rows may have told one of that name that was being dropped.
+  run_sql("DELETE FROM spine.subscription_news WHERE subscription = $1", {text_argument(name)});
   bool from_now = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
   if (!PG_ARGISNULL(1)) {
     Elements organizations;

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include <common/hashfn.h>
+#include <common/pg_prng.h>
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <utils/memutils.h>
@@ -36,6 +37,7 @@ struct Statement {
 // Where this session's last call for a subscription ended, each in the slot that its name gives.
 struct Turn {
   uint64 key;
+  bool has_organization;
   Uuid organization;
   int64 late;  // the batch that was given again; 0: none
   TimestampTz late_since;  // when it was taken before
@@ -47,13 +49,9 @@ Turn *turn_of(const char *name) {
   uint64 key = hash_bytes_extended(reinterpret_cast<const unsigned char *>(name), static_cast<int>(strlen(name)), 0) | 1;
   Turn *turn = &turns[key / 2 % lengthof(turns)];
   if (turn->key != key) {
-    // A session that begins does so anywhere: those that ask but once would else all ask for the same.
-    bool found = run_sql("SELECT organization_id FROM spine.subscription_positions WHERE subscription = $1 ORDER BY pg_catalog.random() LIMIT 1",
-                         {text_argument(name)}) > 0;
-    turn->organization = found ? uuid_of(field(0, 1)) : last_uuid;
-    turn->late = 0;
-    turn->queued_first = (MyProcPid & 1) != 0;
+    *turn = {};
     turn->key = key;
+    turn->queued_first = pg_prng_bool(&pg_global_prng_state);
   }
   return turn;
 }
@@ -158,12 +156,17 @@ class Batch {
 
   // The organizations behind where the session's last call ended, then the others, so that none waits for ever because others are busy.
   void give_visited(const Visited &visited) {
-    std::ptrdiff_t behind = std::upper_bound(visited.sorted, visited.sorted + visited.count, turn_->organization) - visited.sorted;
-    for (int i = 0; i < visited.count; i++) {
-      const Uuid &organization = visited.sorted[(behind + i) % visited.count];
+    if (visited.count == 0) return;
+    auto count = static_cast<uint64>(visited.count);
+    // A session that begins does so anywhere: those that ask but once would else all ask for the same.
+    uint64 behind = !turn_->has_organization ? pg_prng_uint64_range(&pg_global_prng_state, 0, count - 1)
+                                             : static_cast<uint64>(std::upper_bound(visited.sorted, visited.sorted + count, turn_->organization) - visited.sorted);
+    for (uint64 i = 0; i < count; i++) {
+      const Uuid &organization = visited.sorted[(behind + i) % count];
       (void)give_of(organization);
       if (!is_full()) continue;
       turn_->organization = organization;
+      turn_->has_organization = true;
       return;
     }
   }

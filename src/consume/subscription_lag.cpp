@@ -52,6 +52,7 @@ Lag measure(const Subscription &subscription, const Visited &visited) {
     else
       lag.look(organization, subscription, &positions, &scan);
   }
+  if (visited.all && !news.looked_at_all()) lag.counts_all = false;
   positions.end();
   scan.end();
   if (visited.all) news.end();

@@ -240,9 +240,10 @@ void NewsScan::complete_stretch() {
 }
 
 bool NewsScan::next_new(Uuid *organization) {
+  constexpr int64 most_looked = 200000;  // so that a call ends
   constexpr int enough = 16;  // of one organization in one transaction: then past the others by the index
   int same = 0;
-  while (!is_done_) {
+  while (!is_done_ && looked_ < most_looked) {
     if (!in_stretch_ && !next_stretch()) {
       is_done_ = true;
       break;

@@ -35,8 +35,8 @@ class NewsScan {
   void leave() { last_->is_left = true; }
   // Writes down how far it was looked, where that is worth it or something was given out, and no other consumer is at that.
   void settle(bool gave_out);
-  // Whether organizations were not looked at that nobody has looked at yet.
-  bool walks() const { return is_walking_; }
+  // Once there is none left: whether that is all, and not what one call looks at.
+  bool looked_at_all() const { return is_done_ && !is_walking_; }
   void end();
 
  private:

@@ -87,7 +87,8 @@ void forget_progress() {
 bool begin_first_progress() {
   LOCKTAG tag = restores_tag();
   bool got = false;
-  for_transaction([&] { got = LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL; });
+  // In the way of those that share it, and of no other that is about to have progress.
+  for_transaction([&] { got = LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL; });
   return got;
 }
 
