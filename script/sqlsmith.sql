@@ -33,8 +33,8 @@ CREATE VIEW smith.chain_faults AS SELECT * FROM spine.find_chain_faults();
 CREATE VIEW smith.guards AS SELECT * FROM spine.verify_guards();
 CREATE FUNCTION smith.emit_events(jsonb) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM spine.emit_events($1)';
 CREATE FUNCTION smith.read_events(uuid, bigint, bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM spine.read_events($1, $2, $3)';
-CREATE FUNCTION smith.verify_chain(uuid, bigint, bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM spine.verify_chain($1, $2, $3)';
-CREATE FUNCTION smith.find_chain_faults(uuid, bigint, bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM spine.find_chain_faults($1, $2, $3)';
+CREATE FUNCTION smith.verify_chain(uuid, bigint, bigint, boolean) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM spine.verify_chain($1, $2, $3, $4)';
+CREATE FUNCTION smith.find_chain_faults(uuid, bigint, bigint, boolean) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM spine.find_chain_faults($1, $2, $3, $4)';
 
 -- It picks functions from the first pg_proc of the search path. Volatile ones of the server sleep, end sessions or write
 -- files; of the others a fraction will do, so that the spine's are called often.

@@ -41,8 +41,8 @@ SELECT oid::regprocedure AS has_other_settings FROM member_function WHERE procon
 
 -- Whoever writes is neither parallel safe nor stable.
 SELECT oid::regprocedure AS writes FROM member_function WHERE proname ~ '^(emit|chain_pending|grant|revoke)' AND (provolatile <> 'v' OR proparallel <> 'u');
--- Tables that hold data are dumped, and are plain heap. What restored events write anew is not.
-SELECT c.oid::regclass AS is_not_dumped FROM member_relation c WHERE relkind = 'r' AND relname <> 'chain_partitions' AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'people_os_spine' AND c.oid = ANY (e.extconfig));
+-- Tables that hold data are dumped, and are plain heap. What restored events write anew is not, nor what counts the transactions of this cluster.
+SELECT c.oid::regclass AS is_not_dumped FROM member_relation c WHERE relkind = 'r' AND relname NOT IN ('chain_partitions', 'subscription_progress', 'subscription_news') AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'people_os_spine' AND c.oid = ANY (e.extconfig));
 SELECT c.oid::regclass AS is_another_kind FROM member_relation c LEFT JOIN pg_am m ON m.oid = relam WHERE relkind = 'r' AND (relpersistence <> 'p' OR amname <> 'heap');
 -- No index follows a collation whose rules another version of the C library or of ICU may change.
 SELECT i.indexrelid::regclass AS follows_a_collation FROM member_relation c JOIN pg_index i ON indrelid = c.oid, unnest(indcollation) k (used)

@@ -129,6 +129,25 @@ SELECT spine.emit_event('a.b.c', entity_id => spine.entity_uuid('a', 'b', 'y'), 
 SELECT intact, events FROM spine.verify_chain(:'A');
 ROLLBACK;
 
+-- One organization is read by its index, and thorough in the table: the same faults, of the whole and of a range.
+BEGIN;
+SET LOCAL client_min_messages = error;
+CALL guard_off();
+ALTER TABLE spine.events DISABLE TRIGGER ALL;
+UPDATE spine.events SET payload = '{"salary": 1}' WHERE organization_id = :'A' AND sequence = 3;
+DELETE FROM spine.events WHERE organization_id = :'A' AND sequence IN (6, 7, 18, 20);
+UPDATE spine.events SET previous_hash = sha256('x') WHERE organization_id = :'A' AND sequence = 10;
+SELECT sequence, fault FROM spine.find_chain_faults(:'A');
+SELECT sequence, fault FROM spine.find_chain_faults(:'A', 7, 18);
+SELECT low, high, NOT EXISTS (SELECT * FROM spine.find_chain_faults(:'A', low, high) EXCEPT ALL SELECT * FROM spine.find_chain_faults(:'A', low, high, thorough => true)) AS none_more,
+       NOT EXISTS (SELECT * FROM spine.find_chain_faults(:'A', low, high, thorough => true) EXCEPT ALL SELECT * FROM spine.find_chain_faults(:'A', low, high)) AS none_less,
+       (SELECT a FROM spine.verify_chain(:'A', low, high) a) = (SELECT b FROM spine.verify_chain(:'A', low, high, thorough => true) b) AS same
+  FROM (VALUES (NULL::bigint, NULL::bigint), (7, 18), (1, 5), (6, 6), (11, NULL), (18, 18), (20, 20)) r (low, high);
+-- Without the index, the table is read.
+ALTER TABLE spine.events DROP CONSTRAINT events_pkey;
+SELECT intact, events, faults FROM spine.verify_chain(:'A');
+ROLLBACK;
+
 -- Every kind of fault, alone and with workers, whole and in ranges, in chain order and in none.
 BEGIN;
 SET LOCAL client_min_messages = error;
@@ -140,11 +159,11 @@ CREATE TEMP TABLE compared (organization_id uuid, low bigint, high bigint, same 
 CREATE FUNCTION pg_temp.compare(organization uuid, low bigint, high bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   SET LOCAL max_parallel_maintenance_workers = 0;
-  CREATE TEMP TABLE alone AS SELECT * FROM spine.find_chain_faults(organization, low, high) WITH ORDINALITY;
-  CREATE TEMP TABLE alone_summary AS SELECT * FROM spine.verify_chain(organization, low, high) WITH ORDINALITY;
+  CREATE TEMP TABLE alone AS SELECT * FROM spine.find_chain_faults(organization, low, high, true) WITH ORDINALITY;
+  CREATE TEMP TABLE alone_summary AS SELECT * FROM spine.verify_chain(organization, low, high, true) WITH ORDINALITY;
   SET LOCAL max_parallel_maintenance_workers = 2;
-  CREATE TEMP TABLE together AS SELECT * FROM spine.find_chain_faults(organization, low, high) WITH ORDINALITY;
-  CREATE TEMP TABLE together_summary AS SELECT * FROM spine.verify_chain(organization, low, high) WITH ORDINALITY;
+  CREATE TEMP TABLE together AS SELECT * FROM spine.find_chain_faults(organization, low, high, true) WITH ORDINALITY;
+  CREATE TEMP TABLE together_summary AS SELECT * FROM spine.verify_chain(organization, low, high, true) WITH ORDINALITY;
   INSERT INTO compared SELECT organization, low, high,
       NOT EXISTS (TABLE alone EXCEPT ALL TABLE together) AND NOT EXISTS (TABLE together EXCEPT ALL TABLE alone) AND
       NOT EXISTS (TABLE alone_summary EXCEPT ALL TABLE together_summary) AND

@@ -15,6 +15,7 @@
 #include "store/durability.h"
 #include "store/event_types.h"
 #include "store/head.h"
+#include "store/notifier.h"
 #include "store/pending.h"
 #include "store/shared_heads.h"
 
@@ -124,8 +125,6 @@ ExecutorRun_hook_type next_executor_run;
 ExecutorFinish_hook_type next_executor_finish;
 ProcessUtility_hook_type next_utility;
 object_access_hook_type next_object_access;
-shmem_request_hook_type next_request;
-shmem_startup_hook_type next_startup;
 
 PlannedStmt *plan(Query *query, const char *text, int options, ParamListInfo parameters) {
   Query *shown = hide_personal(query);
@@ -216,18 +215,6 @@ void on_object_access(ObjectAccessType access, Oid classid, Oid object, int colu
   if (!IsBinaryUpgrade) judge_object(access, classid, object, argument);
 }
 
-// Shared memory ------------------------------------------------------------------------------------------------------
-
-void on_request() {
-  if (next_request != nullptr) next_request();
-  request_shared_heads();
-}
-
-void on_startup() {
-  if (next_startup != nullptr) next_startup();
-  start_shared_heads();
-}
-
 // Start-up -------------------------------------------------------------------------------------------------------------
 
 void watch_transactions() { RegisterXactCallback(on_transaction, nullptr); }
@@ -243,14 +230,32 @@ void watch_caches() {
   CacheRegisterSyscacheCallback(AUTHOID, on_role_change, static_cast<Datum>(0));
 }
 
+// Shared memory can be had only where the server itself loads the library, as it starts.
+shmem_request_hook_type next_shared_memory_request;
+shmem_startup_hook_type next_shared_memory_startup;
+
+void on_shared_memory_request() {
+  if (next_shared_memory_request != nullptr) next_shared_memory_request();
+  request_notifier_memory();
+  request_shared_heads();
+}
+
+void on_shared_memory_startup() {
+  if (next_shared_memory_startup != nullptr) next_shared_memory_startup();
+  make_notifier_memory();
+  make_shared_heads();
+}
+
+void share_memory() {
+  if (!process_shared_preload_libraries_in_progress) return;
+  next_shared_memory_request = shmem_request_hook;
+  shmem_request_hook = on_shared_memory_request;
+  next_shared_memory_startup = shmem_startup_hook;
+  shmem_startup_hook = on_shared_memory_startup;
+}
+
 void set_hooks() {
   note_load();
-  if (process_shared_preload_libraries_in_progress) {
-    next_request = shmem_request_hook;
-    shmem_request_hook = on_request;
-    next_startup = shmem_startup_hook;
-    shmem_startup_hook = on_startup;
-  }
   next_planner = planner_hook;
   planner_hook = plan;
   next_executor_start = ExecutorStart_hook;
@@ -271,5 +276,5 @@ void set_hooks() {
 
 extern "C" void _PG_init(void) {
   spine::run_steps<spine::define_settings, spine::watch_caches, spine::watch_transactions, spine::watch_subtransactions,
-                   spine::watch_releases, spine::set_hooks>();
+                   spine::watch_releases, spine::share_memory, spine::set_hooks>();
 }

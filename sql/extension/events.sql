@@ -55,6 +55,7 @@ CREATE TABLE spine.events (
 ) PARTITION BY RANGE ("timestamp");
 CREATE INDEX events_id_idx ON spine.events (id);
 CREATE INDEX events_entity_id_sequence_idx ON spine.events (entity_id, sequence);
+CREATE INDEX events_transaction_id_organization_id_idx ON spine.events (transaction_id, organization_id);
 CREATE INDEX events_timestamp_idx ON spine.events USING brin ("timestamp");
 
 -- So that an event always has a place. spine.create_partitions makes those of the coming time.
@@ -108,6 +109,7 @@ COMMENT ON CONSTRAINT events_event_hash_check ON spine.events IS 'A SHA-256 has 
 COMMENT ON INDEX spine.events_pkey IS 'Finds the events of an organization in order, and its last one';
 COMMENT ON INDEX spine.events_id_idx IS 'Finds an event by its id';
 COMMENT ON INDEX spine.events_entity_id_sequence_idx IS 'Finds the history of an entity';
+COMMENT ON INDEX spine.events_transaction_id_organization_id_idx IS 'Finds the organizations that have events of new transactions';
 COMMENT ON INDEX spine.events_timestamp_idx IS 'Finds the events of a time span';
 
 SELECT pg_catalog.pg_extension_config_dump('spine.events_default', '');

@@ -1,9 +1,10 @@
 -- Verifying
 
 CREATE FUNCTION spine.verify_chain(
-  organization_id uuid   DEFAULT NULL,
-  from_sequence   bigint DEFAULT NULL,
-  to_sequence     bigint DEFAULT NULL
+  organization_id uuid    DEFAULT NULL,
+  from_sequence   bigint  DEFAULT NULL,
+  to_sequence     bigint  DEFAULT NULL,
+  thorough        boolean DEFAULT false
 ) RETURNS TABLE (
   organization_id      uuid,
   intact               boolean,
@@ -16,11 +17,12 @@ CREATE FUNCTION spine.verify_chain(
   first_fault          text
 )
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_verify_chain';
-COMMENT ON FUNCTION spine.verify_chain(uuid, bigint, bigint) IS
+COMMENT ON FUNCTION spine.verify_chain(uuid, bigint, bigint, boolean) IS
   'Verifies the chain of one organization, or of each, whole or in a range together with its link to the event before. '
   'One row an organization: intact (NULL where nothing was checked), what was checked, the faults'' number and the '
-  'first. Reads the whole table, with parallel workers as an index build would (max_parallel_maintenance_workers), and '
-  'says by NOTICE how far it is (people_os_spine.progress_interval). Takes no lock that emitters wait for, needs SELECT '
+  'first. Of one organization it reads the events that the primary key''s index has, whatever others stored; thorough, and of all, it reads '
+  'the tables themselves, with parallel workers as an index build would (max_parallel_maintenance_workers), and so finds also what no '
+  'index knows. Says by NOTICE how far it is (people_os_spine.progress_interval). Takes no lock that emitters wait for, needs SELECT '
   'on spine.events. A role that may read some organizations verifies those, and others are to it as if they were not '
   'there. Raises SP019 for a range that is none, 42501';
 
@@ -43,9 +45,10 @@ COMMENT ON FUNCTION spine.verify_table(regclass) IS
   'that holds events, 42501';
 
 CREATE FUNCTION spine.find_chain_faults(
-  organization_id uuid   DEFAULT NULL,
-  from_sequence   bigint DEFAULT NULL,
-  to_sequence     bigint DEFAULT NULL
+  organization_id uuid    DEFAULT NULL,
+  from_sequence   bigint  DEFAULT NULL,
+  to_sequence     bigint  DEFAULT NULL,
+  thorough        boolean DEFAULT false
 ) RETURNS TABLE (
   organization_id uuid,
   sequence        bigint,
@@ -56,7 +59,7 @@ CREATE FUNCTION spine.find_chain_faults(
   detail          text
 )
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_find_chain_faults';
-COMMENT ON FUNCTION spine.find_chain_faults(uuid, bigint, bigint) IS
+COMMENT ON FUNCTION spine.find_chain_faults(uuid, bigint, bigint, boolean) IS
   'Every fault that verify_chain counts, by organization and sequence: content_altered, link_broken, event_missing (one '
   'row a gap), event_duplicated, order_violated, malformed, part_missing (a part is gone, and no event of the chain says that it was erased), unreadable (a block or a row that the server cannot read; one of '
   'nobody''s chain is told to roles that see all events). expected and found are the hashes that differ. Needs and raises what '
@@ -94,7 +97,7 @@ COMMENT ON COLUMN spine.verify_progress.usename IS 'Who is logged in there';
 COMMENT ON COLUMN spine.verify_progress.organization_id IS 'The organization that is verified; NULL: all';
 COMMENT ON COLUMN spine.verify_progress.started IS 'When this reading of the table began';
 COMMENT ON COLUMN spine.verify_progress.blocks_total IS
-  'How many blocks of the table are to be read; twice as many once events that share a sequence ask for a second reading';
+  'How many blocks of the tables are to be read, or by its index how many events of one organization; twice as many once events that share a sequence ask for a second reading';
 COMMENT ON COLUMN spine.verify_progress.blocks_done IS 'How many are read, by all processes';
 COMMENT ON COLUMN spine.verify_progress.events_done IS 'How many events were in them, those of other organizations included; NULL for a role that sees a part of spine.events';
 COMMENT ON COLUMN spine.verify_progress.share IS 'blocks_done of blocks_total: 0 to 1';
@@ -127,7 +130,7 @@ CREATE POLICY read_given ON spine.verifications FOR SELECT USING (spine.may_read
 COMMENT ON POLICY read_given ON spine.verifications IS 'As of spine.events';
 SELECT pg_catalog.pg_extension_config_dump('spine.verifications', '');
 
-CREATE FUNCTION spine.record_verification(organization_id uuid DEFAULT NULL) RETURNS TABLE (
+CREATE FUNCTION spine.record_verification(organization_id uuid DEFAULT NULL, thorough boolean DEFAULT false) RETURNS TABLE (
   organization_id      uuid,
   intact               boolean,
   events               bigint,
@@ -139,7 +142,7 @@ CREATE FUNCTION spine.record_verification(organization_id uuid DEFAULT NULL) RET
   first_fault          text
 )
   LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_record_verification';
-COMMENT ON FUNCTION spine.record_verification(uuid) IS
-  'Calls spine.verify_chain, notes in spine.verifications what it said of each chain, and returns that. Rows that cannot say '
+COMMENT ON FUNCTION spine.record_verification(uuid, boolean) IS
+  'Calls spine.verify_chain, thorough or not, notes in spine.verifications what it said of each chain, and returns that. Rows that cannot say '
   'whose they are, and a chain without events, are not noted. Needs what verify_chain needs, EXECUTE on it, and no right '
   'to the table. Raises what verify_chain does, 25006 on a standby or in a read-only transaction';

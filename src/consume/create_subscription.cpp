@@ -1,17 +1,22 @@
 // spine.create_subscription and spine.drop_subscription.
 #include "access/access.h"
-#include "consume/subscription.h"
+#include "consume/subscription_news.h"
 #include "core/event_name.h"
 #include "core/uuid.h"
 #include "server/errors.h"
 #include "store/emit.h"
 #include "store/owners_rights.h"
+#include "store/restored_chains.h"
 
 extern "C" {
+#include <access/transam.h>
+#include <access/xlog.h>
 #include <catalog/pg_type.h>
 #include <miscadmin.h>
+#include <utils/fmgroids.h>
 #include <utils/fmgrprotos.h>
 #include <utils/timestamp.h>
+#include <utils/xid8.h>
 }
 
 namespace spine {
@@ -40,36 +45,73 @@ void check_filter(FunctionCallInfo fcinfo, int argument, const char *what, Filte
   }
 }
 
-// Positions for all organizations that there are, so that consumers share them from the start: at the beginning, or
-// at the last event.
-void add_positions(const char *name, const Elements &wanted, bool from_now) {
-  Growing organizations{UUIDOID}, sequences{INT8OID};
-  ChainScan scan;
-  scan.begin();
-  auto add = [&](const Uuid &organization) {
-    int64 sequence = 0;
-    if (from_now) {
-      scan.seek(organization, PG_INT64_MIN, organization);
-      if (scan.last()) sequence = scan.event().sequence;
-    }
-    Datum id = uuid_datum(organization);
-    organizations.add(id);
-    pfree(DatumGetPointer(id));
-    sequences.add(Int64GetDatum(sequence));
-  };
-  for (int i = 0; i < wanted.count; i++) add(uuid_of(wanted.value[i]));
-  if (wanted.count < 0) {
-    scan.seek(nil_uuid, PG_INT64_MIN, last_uuid);
-    while (scan.next()) {
-      Uuid organization = scan.event().organization_id;
-      add(organization);
-      scan.seek(organization, PG_INT64_MAX, last_uuid);
-    }
-  }
-  scan.end();
+// At the last event of an organization; the beginning, where it has none.
+int64 end_of(const Uuid &organization, ChainScan *scan) {
+  scan->seek(organization, PG_INT64_MIN, organization);
+  return scan->last() ? scan->event().sequence : 0;
+}
+
+void add_positions(const char *name, const Growing &organizations, const Growing &sequences) {
   run_sql("INSERT INTO spine.subscription_positions (subscription, organization_id, sequence)"
           " SELECT DISTINCT $1, o, s FROM unnest($2, $3) n(o, s)",
           {text_argument(name), {UUIDARRAYOID, organizations.array()}, {INT8ARRAYOID, sequences.array()}});
+}
+
+// Positions in the organizations that were named, so that consumers share them from the start.
+void add_wanted(const char *name, const Elements &wanted, bool from_now) {
+  Growing organizations{UUIDOID}, sequences{INT8OID};
+  ChainScan scan;
+  scan.begin();
+  for (int i = 0; i < wanted.count; i++) {
+    organizations.add(wanted.value[i]);
+    sequences.add(Int64GetDatum(from_now ? end_of(uuid_of(wanted.value[i]), &scan) : 0));
+  }
+  scan.end();
+  add_positions(name, organizations, sequences);
+}
+
+// The end of each chain that there is.
+void add_ends(const char *name) {
+  Growing organizations{UUIDOID}, sequences{INT8OID};
+  ChainScan scan;
+  scan.begin();
+  scan.seek(nil_uuid, PG_INT64_MIN, last_uuid);
+  while (scan.next()) {
+    Uuid organization = scan.event().organization_id;
+    Datum id = uuid_datum(organization);
+    organizations.add(id);
+    pfree(DatumGetPointer(id));
+    sequences.add(Int64GetDatum(end_of(organization, &scan)));
+    scan.seek(organization, PG_INT64_MAX, last_uuid);
+  }
+  scan.end();
+  add_positions(name, organizations, sequences);
+}
+
+// From now on: what new transactions store. Nothing is written of any organization; but where an event that is there names a transaction
+// that has not ended by now, numbers do not tell what is new. Such events were restored from elsewhere, or are this transaction's own.
+void begin_from_now(const char *name) {
+  EventScan scan;
+  scan.begin(events_relid(), EventOrder::transaction, 2, Sees::fresh, 0);
+  // After that, for what commits in between is no such event.
+  Seen now = transactions_now();
+  auto finds = [&](uint64 from, uint64 to) {
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_XID8GE, FullTransactionIdGetDatum(FullTransactionIdFromU64(from)));
+    ScanKeyInit(&keys[1], 1, BTLessEqualStrategyNumber, F_XID8LE, FullTransactionIdGetDatum(FullTransactionIdFromU64(to)));
+    scan.find(keys);
+    return scan.next(ForwardScanDirection);
+  };
+  bool any_later = finds(now.xmax, PG_UINT64_MAX);
+  for (int i = 0; i < now.count && !any_later; i++) any_later = finds(now.in_progress[i], now.in_progress[i]);
+  scan.end();
+  if (any_later) add_ends(name);
+  run_sql("UPDATE spine.subscriptions SET from_snapshot = $2::pg_snapshot, from_system = $3 WHERE name = $1",
+          {text_argument(name), text_argument(write_seen(now)), {INT8OID, Int64GetDatum(static_cast<int64>(GetSystemIdentifier()))}});
+  // Else the first call walks through all organizations.
+  if (begin_first_progress())
+    run_sql("INSERT INTO spine.subscription_progress (subscription, seen, is_walking, system) VALUES ($1, $2::pg_snapshot, false, $3)",
+            {text_argument(name), text_argument(write_seen(now)), {INT8OID, Int64GetDatum(static_cast<int64>(GetSystemIdentifier()))}});
 }
 
 }  // namespace
@@ -92,6 +134,8 @@ PGDLLEXPORT Datum spine_create_subscription(PG_FUNCTION_ARGS) {
   Interval nothing{};
   if (PG_ARGISNULL(8) || !DatumGetBool(DirectFunctionCall2(interval_gt, PG_GETARG_DATUM(8), IntervalPGetDatum(&nothing))))
     report_bad("redeliver_after is not above 0", "Pass how long a consumer may take for a batch, such as interval '5 minutes'.");
+  if (!PG_ARGISNULL(9) && PG_GETARG_INT32(9) < 1)
+    report_bad(psprintf("max_deliveries is %d", PG_GETARG_INT32(9)), "Pass how often a batch may be given, 1 or more, or NULL for no limit.");
 
   Oid role = GetUserId();
   OwnersRights rights;
@@ -107,13 +151,20 @@ PGDLLEXPORT Datum spine_create_subscription(PG_FUNCTION_ARGS) {
     return SqlArgument{type, PG_ARGISNULL(argument) ? static_cast<Datum>(0) : PG_GETARG_DATUM(argument), PG_ARGISNULL(argument)};
   };
   if (run_sql("INSERT INTO spine.subscriptions (name, owner, organizations, domains, event_types, entity_types, actors, minimum_severity,"
-              " redeliver_after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+              " redeliver_after, max_deliveries) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
               {text_argument(name), {REGROLEOID, ObjectIdGetDatum(role)}, given(1, UUIDARRAYOID), given(2, TEXTARRAYOID), given(3, TEXTARRAYOID),
-               given(4, TEXTARRAYOID), given(5, UUIDARRAYOID), given(6, get_fn_expr_argtype(fcinfo->flinfo, 6)), given(8, INTERVALOID)}) == 0)
+               given(4, TEXTARRAYOID), given(5, UUIDARRAYOID), given(6, get_fn_expr_argtype(fcinfo->flinfo, 6)), given(8, INTERVALOID), given(9, INT4OID)}) == 0)
     report_taken();
-  Elements organizations;
-  if (!PG_ARGISNULL(1)) organizations.take(PG_GETARG_DATUM(1), UUIDOID);
-  add_positions(name, organizations, !PG_ARGISNULL(7) && PG_GETARG_BOOL(7));
+  // Whoever restored rows may have told one of that name that was being dropped.
+  run_sql("DELETE FROM spine.subscription_news WHERE subscription = $1", {text_argument(name)});
+  bool from_now = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
+  if (!PG_ARGISNULL(1)) {
+    Elements organizations;
+    organizations.take(PG_GETARG_DATUM(1), UUIDOID);
+    add_wanted(name, organizations, from_now);
+  } else if (from_now) {
+    begin_from_now(name);
+  }
   SPI_finish();
   rights.end();
   PG_RETURN_VOID();
@@ -129,7 +180,8 @@ PGDLLEXPORT Datum spine_drop_subscription(PG_FUNCTION_ARGS) {
   SPI_connect();
   Subscription subscription;
   subscription.open(name, ExclusiveLock, role);
-  for (const char *statement : {"DELETE FROM spine.subscription_batches WHERE subscription = $1",
+  for (const char *statement : {"DELETE FROM spine.subscription_batches WHERE subscription = $1", "DELETE FROM spine.subscription_news WHERE subscription = $1",
+                                "DELETE FROM spine.subscription_progress WHERE subscription = $1",
                                 "DELETE FROM spine.subscription_positions WHERE subscription = $1", "DELETE FROM spine.subscriptions WHERE name = $1"})
     run_sql(statement, {text_argument(name)});
   SPI_finish();

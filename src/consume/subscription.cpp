@@ -2,15 +2,18 @@
 
 #include <algorithm>
 
+#include "consume/subscription_news.h"
 #include "server/errors.h"
 #include "server/transaction_lock.h"
 
 extern "C" {
 #include <access/xact.h>
+#include <access/xlog.h>
 #include <common/hashfn.h>
 #include <utils/acl.h>
 #include <utils/fmgroids.h>
 #include <utils/fmgrprotos.h>
+#include <utils/timestamp.h>
 }
 
 namespace spine {
@@ -71,11 +74,17 @@ void lock_subscription(const char *name, LOCKMODE mode) {
   for_transaction([&] { (void)LockAcquire(&tag, mode, false, false); });
 }
 
-bool lock_additions(const char *name) {
-  LOCKTAG tag = subscription_tag(name, 1);
-  bool got = false;
-  for_transaction([&] { got = LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL; });
-  return got;
+bool lock_addition(const char *name, const Uuid &organization, int64 count) {
+  constexpr int64 most_single = 64;  // so that the lock table has room for them
+  auto lock = [](const LOCKTAG &tag, LOCKMODE mode) {
+    bool got = false;
+    for_transaction([&] { got = LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL; });
+    return got;
+  };
+  LOCKTAG additions = subscription_tag(name, 1);
+  if (count >= most_single) return lock(additions, ExclusiveLock);
+  return lock(additions, ShareLock) &&
+         lock(subscription_tag(name, hash_bytes_extended(organization.data(), static_cast<int>(organization.size()), 2)), ExclusiveLock);
 }
 
 void Subscription::open(const char *its_name, LOCKMODE mode, Oid role) {
@@ -117,7 +126,49 @@ void Subscription::read(uint64 row, int column) {
   has_minimum = !null;
   severity_type = SPI_gettypeid(SPI_tuptable->tupdesc, column - 1);
   fmgr_info(F_ENUM_GE, &at_least);
-  redeliver_after = field(row, column);
+  redeliver_after = field(row, column++);
+  created_at = field(row, column++);
+  Datum most = field(row, column++, &null);
+  max_deliveries = null ? 0 : DatumGetInt32(most);
+  const char *snapshot = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column++);
+  Datum system = field(row, column, &null);
+  is_of_this_cluster = !null && static_cast<uint64>(DatumGetInt64(system)) == GetSystemIdentifier();
+  begins_later = snapshot != nullptr;
+  if (!begins_later) return;
+  began = read_seen(snapshot);
+  any_restored = run_sql("SELECT FROM spine.subscription_news WHERE subscription = $1 AND restored_from IS NOT NULL LIMIT 1", {text_argument(name)}) > 0;
+}
+
+// In a chain transactions come in the order in which they committed, so what was there when the subscription was made is its beginning.
+int64 Subscription::beginning(const Uuid &organization, ChainScan *scan) const {
+  if (!begins_later) return 0;
+  TimestampTz made = DatumGetTimestampTz(created_at);
+  // Another cluster counts its transactions from another number: what was stored in this one, the clock tells.
+  auto is_new = [&](const Event &event) {
+    return !event.has(Column::transaction_id) || !began.shows(event.transaction_id) ||
+           (!is_of_this_cluster && event.has(Column::timestamp) && event.timestamp - unix_time(0) >= made);
+  };
+  scan->seek(organization, PG_INT64_MIN, organization);
+  if (!scan->last()) return 0;
+  int64 last = scan->event().sequence;
+  // New from this one on. Most have little that is new, so from the end by growing steps, and then by halves.
+  int64 first_new = is_new(scan->event()) ? last : last + 1, old = 0;
+  auto look = [&](int64 at) {
+    scan->seek(organization, at - 1, organization);
+    if (!scan->next() || is_new(scan->event()))
+      first_new = at;
+    else
+      old = scan->event().sequence;
+  };
+  for (int64 step = 1; first_new <= last && old == 0 && first_new - step > 0; step *= 2) look(first_new - step);
+  while (first_new - old > 1) look(old + (first_new - old) / 2);
+  if (!any_restored) return first_new - 1;
+  // What was restored since is new, whichever transaction it names.
+  bool none;
+  run_sql("SELECT pg_catalog.min(restored_from) FROM spine.subscription_news WHERE subscription = $1 AND organization_id = $2 AND restored_from IS NOT NULL",
+          {text_argument(name), {UUIDOID, uuid_datum(organization)}});
+  Datum restored = field(0, 1, &none);
+  return none ? first_new - 1 : Min(first_new, DatumGetInt64(restored)) - 1;
 }
 
 bool Subscription::is_filtered() const {

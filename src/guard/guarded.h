@@ -12,6 +12,7 @@ namespace spine {
 // The indexes that the spine makes and that are not unique; the unique ones tell by being so.
 inline constexpr const char *plain_indexes_made[] = {
     "events_id_idx",        "events_entity_id_sequence_idx", "events_timestamp_idx", "chain_partitions_starts_idx",
+    "events_transaction_id_organization_id_idx", "subscription_news_restored_idx",
     "daily_counts_day_idx", "daily_actor_counts_day_idx",    "checkpoints_directory_number_idx"};
 
 struct Guarded {

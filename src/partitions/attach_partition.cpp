@@ -5,6 +5,7 @@
 #include "server/errors.h"
 #include "server/sql.h"
 #include "server/cached_table.h"
+#include "store/restored_chains.h"
 
 extern "C" {
 #include <access/table.h>
@@ -64,6 +65,7 @@ void note_attached(const AlterTableStmt *statement) {
     SPI_connect();
     note_chains(leaf, start_of(root, leaf));
     remove_anchors(leaf);
+    forget_progress();
     SPI_finish();
   }
 }
@@ -84,6 +86,7 @@ PGDLLEXPORT Datum spine_attach_partition(PG_FUNCTION_ARGS) {
   check_others(work, table, span);
   note_chains(table, span.starts);
   remove_anchors(table);
+  forget_progress();
   guard_leaf(table);
   if (OidIsValid(work.others)) summarize_others(work);
   // Or a reader who has planned already would not see its events.

@@ -139,8 +139,8 @@ void define_settings() {
                            "spine.register_event_type registers one.", &settings.require_registered_types, false,
                            PGC_SUSET, 0, nullptr, nullptr, nullptr);
   define(DefineCustomBoolVariable, "people_os_spine.notify",
-                           "A transaction that stored events notifies channel people_os_spine when it commits.",
-                           "Without a payload, and not where it was prepared.", &settings.notify, false, PGC_SUSET, 0,
+                           "Listeners on channel people_os_spine are notified after each commit of events.",
+                           "Without a payload, several commits at once, and not where the transaction was prepared.", &settings.notify, false, PGC_SUSET, 0,
                            nullptr, nullptr, nullptr);
   define(DefineCustomIntVariable, "people_os_spine.progress_interval", "How often a verification or a replay says how far it is.",
                           "0: never. spine.verify_progress shows it to others in any case.",

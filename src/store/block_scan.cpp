@@ -87,6 +87,100 @@ void BlockScan::go_carefully(BlockNumber end, BlockVisitor *visitor) {
   careful_ = reading_ = false;
 }
 
+// The entries of some events from first on, and of all that share the last one's sequence. Returns what is wrong with the index behind
+// them; null: nothing.
+const char *BlockScan::read_entries(const Uuid &organization, int64 first, int64 last, Entries *entries) const {
+  constexpr int64 enough = 1024;
+  Relation index = index_open(event_table(relation_)->sequence_index, AccessShareLock);
+  IndexScanDesc scan = compat_index_beginscan(relation_, index, read_->scan_snapshot(), 3);
+  scan->xs_want_itup = true;
+  pg_uuid_t key_organization;
+  memcpy(key_organization.data, organization.data(), UUID_LEN);
+  ScanKeyData keys[3];
+  ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&key_organization));
+  ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first));
+  ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
+  index_rescan(scan, keys, lengthof(keys), nullptr, 0);
+  const char *why = nullptr;
+  while (ItemPointer place = index_getnext_tid(scan, ForwardScanDirection)) {
+    CHECK_FOR_INTERRUPTS();
+    bool null;
+    Entry found{*place, DatumGetInt64(index_getattr(scan->xs_itup, 2, RelationGetDescr(index), &null))};
+    int64 before = entries->count > 0 ? entries->entry[entries->count - 1].sequence : first;
+    if (found.sequence < before) {
+      why = "its entries are not in order";
+      break;
+    }
+    if (entries->count >= enough && found.sequence != before) break;
+    if (entries->count == entries->room) {
+      entries->room = Max(enough, 2 * entries->room);
+      Size size = sizeof(Entry) * static_cast<Size>(entries->room);
+      entries->entry = static_cast<Entry *>(entries->entry == nullptr ? palloc(size) : repalloc_huge(entries->entry, size));
+    }
+    entries->entry[entries->count++] = found;
+  }
+  index_endscan(scan);
+  index_close(index, AccessShareLock);
+  return why;
+}
+
+// What a snapshot shows of an entry may be another version of the row than the entry's own.
+void BlockScan::see_entry(const Entry &entry, BlockVisitor *visitor) {
+  entry_sequence_ = entry.sequence;
+  TupleTableSlot *slot = table_slot_create(relation_, nullptr);
+  IndexFetchTableData *fetch = table_index_fetch_begin(relation_);
+  ItemPointerData place = entry.place;
+  bool again = false, all_dead;
+  do {
+    if (!table_index_fetch_tuple(fetch, &place, read_->scan_snapshot(), slot, &again, &all_dead)) break;
+    bool must_free;
+    see_row(slot, ExecFetchSlotHeapTuple(slot, false, &must_free), visitor);
+  } while (again);
+  table_index_fetch_end(fetch);
+  ExecDropSingleTupleTableSlot(slot);
+}
+
+void BlockScan::visit_chain(const Uuid &organization, int64 first, int64 last, int64 most, ChainVisitor *visitor) {
+  auto may_catch = [this](const ErrorData &error) { return reading_ && tells_of_damage(error); };
+  Entries entries{};
+  seen_ = 0;
+  for (int64 from = first; seen_ < most;) {
+    entries.count = 0;
+    const char *why = nullptr;
+    reading_ = true;
+    if (ErrorData *error = catch_error_if_possible([&] { why = read_entries(organization, from, last, &entries); }, may_catch)) why = error->message;
+    int64 done = 0;
+    auto see = [&] {
+      for (; done < entries.count && seen_ < most; done++) {
+        CHECK_FOR_INTERRUPTS();
+        reading_ = true;
+        see_entry(entries.entry[done], visitor);
+      }
+    };
+    // As above: all of them in one subtransaction, and where that fails, the one at fault by itself.
+    while (ErrorData *error = catch_error_if_possible(see, may_catch)) {
+      FreeErrorData(error);
+      const Entry &entry = entries.entry[done++];
+      careful_ = true;
+      reading_ = true;
+      error = catch_error([&] { see_entry(entry, visitor); }, may_catch);
+      careful_ = false;
+      if (error == nullptr) continue;
+      visitor->miss_entry(entry.sequence, ItemPointerGetBlockNumberNoCheck(&entry.place), ItemPointerGetOffsetNumberNoCheck(&entry.place), error->message);
+      FreeErrorData(error);
+    }
+    reading_ = false;
+    int64 reached = entries.count > 0 ? entries.entry[entries.count - 1].sequence : from;
+    if (why != nullptr) {
+      visitor->miss_index(reached, why);
+      break;
+    }
+    if (entries.count == 0 || reached >= last) break;
+    from = reached + 1;
+  }
+  if (entries.entry != nullptr) pfree(entries.entry);
+}
+
 OffsetNumber BlockScan::last_line(BlockNumber block) const {
   ::Buffer buffer = ReadBuffer(relation_, block);
   LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -133,6 +227,7 @@ void BlockScan::see_row(TupleTableSlot *slot, HeapTuple tuple, BlockVisitor *vis
   for (uint32 near = 64; near < tuple->t_len + 64; near += 64)
     __builtin_prefetch(reinterpret_cast<const char *>(tuple->t_data) - near);
   reading_ = false;
+  seen_++;
   visitor->see(this);
   reading_ = true;
 }

@@ -10,6 +10,7 @@
 #include "store/event_arguments.h"
 #include "store/head.h"
 #include "store/pending.h"
+#include "store/restored_chains.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -211,6 +212,7 @@ PGDLLEXPORT Datum spine_chain_event(PG_FUNCTION_ARGS) {
     note_chained_event();
     forget_head(RelationGetRelid(root), uuid_of(values.get(Column::organization_id)));
     note_partition_of(root, values);
+    if (event_table(root)->is_events) note_restored_event(uuid_of(values.get(Column::organization_id)), DatumGetInt64(values.get(Column::sequence)));
     table_close(root, NoLock);
     return PointerGetDatum(data->tg_trigtuple);
   }

@@ -2,6 +2,7 @@
 
 #include "server/compat.h"
 #include "server/settings.h"
+#include "store/notifier.h"
 
 extern "C" {
 #include <access/transam.h>
@@ -29,7 +30,7 @@ int wait_level = -1;  // the synchronous_commit to wait for once the locks are g
 // At most one goes out, however often this is called, for the server sends none twice. Who listens is anybody, so it
 // names no organization.
 void notify() {
-  if (settings.notify) Async_Notify("people_os_spine", "");
+  if (settings.notify && !begin_notice()) Async_Notify("people_os_spine", "");
 }
 
 bool standbys_are_synchronous() { return SyncRepRequested() && SyncRepStandbyNames != nullptr && SyncRepStandbyNames[0] != '\0'; }
@@ -96,6 +97,7 @@ void ReadGuard::wait() {
 }
 
 void end_durability(bool is_abort) {
+  end_notice(!is_abort);
   if (is_abort) wait_level = -1;
   events_level = 0;
   must_be_durable = commit_prepared = false;

@@ -13,7 +13,7 @@ void note_chained_event();
 
 // Just before the commit: decides how it waits. Where people_os_spine.early_lock_release is on and the transaction
 // chained events, it waits for the disk and for standbys only after its locks are released. Where people_os_spine.notify
-// is on it notifies.
+// is on it sees to it that listeners are woken.
 void prepare_commit();
 
 // Makes what a reading function returns as durable as a commit of this session would be.

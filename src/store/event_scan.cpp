@@ -1,5 +1,6 @@
 #include "store/event_scan.h"
 
+#include <tuple>
 #include <utility>
 
 #include "server/compat.h"
@@ -66,6 +67,9 @@ Oid index_of(Relation relation, const EventTable *table, EventOrder order) {
     case EventOrder::entity:
       if (!OidIsValid(table->entity_index)) report_no_index(relation, "index on (entity_id, sequence)", "the history of an entity is found");
       return table->entity_index;
+    case EventOrder::transaction:
+      if (!OidIsValid(table->transaction_index)) report_no_index(relation, "index on (transaction_id, organization_id)", "new events are found");
+      return table->transaction_index;
     case EventOrder::id:
       break;
   }
@@ -79,7 +83,10 @@ void LeafScan::begin(Relation relation, EventOrder order, int keys, FreshRead *r
   relation_ = relation;
   read_ = read;
   keys_ = keys;
-  wanted_ = wanted | event_place | (order == EventOrder::entity ? bit(Column::entity_id) : order == EventOrder::id ? bit(Column::id) : 0);
+  wanted_ = wanted | event_place | (order == EventOrder::entity        ? bit(Column::entity_id)
+                                    : order == EventOrder::id          ? bit(Column::id)
+                                    : order == EventOrder::transaction ? bit(Column::transaction_id)
+                                                                       : 0);
   index_ = index_open(index_of(relation, event_table(relation), order), AccessShareLock);
   slot_ = table_slot_create(relation, nullptr);
   scan_ = compat_index_beginscan(relation, index_, read == nullptr ? SnapshotSelf : read->scan_snapshot(), keys);
@@ -150,10 +157,9 @@ int EventScan::compare(Datum a, Datum b, void *scan) {
   const LeafScan &right = reinterpret_cast<const Table *>(DatumGetPointer(b))->leaf;
   if (left.why() != nullptr || right.why() != nullptr) return (left.why() != nullptr) - (right.why() != nullptr);
   auto place = [self](const Event &event) {
-    return std::make_pair(self->order_ == EventOrder::chain    ? event.organization_id
-                          : self->order_ == EventOrder::entity ? event.entity_id
-                                                               : event.id,
-                          event.sequence);
+    return std::make_tuple(self->order_ == EventOrder::transaction ? event.transaction_id : 0,
+                           self->order_ == EventOrder::entity ? event.entity_id : self->order_ == EventOrder::id ? event.id : event.organization_id,
+                           event.sequence);
   };
   auto one = place(left.event()), other = place(right.event());
   int is_later = one < other ? -1 : one > other;

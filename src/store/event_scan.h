@@ -46,8 +46,9 @@ class FreshRead {
   ReadGuard guard_;
 };
 
-// By which index a scan finds events, and in which order: of organization_id and sequence, of entity_id and sequence, or of id.
-enum class EventOrder { chain, entity, id };
+// By which index a scan finds events, and in which order: of organization_id and sequence, of entity_id and sequence, of id, or of
+// transaction_id and organization_id.
+enum class EventOrder { chain, entity, id, transaction };
 
 // What a scan sees: what a FreshRead does, or what is committed at this moment and the transaction's own.
 enum class Sees { fresh, current };

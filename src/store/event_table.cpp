@@ -85,8 +85,8 @@ void check_column(Relation relation, const EventTable *table, int c, Form_pg_att
     bad_table(relation, psprintf("its column \"%s\" has type %s", column_names[c], format_type_be(attribute->atttypid)));
 }
 
-// A B-tree that begins with that column and, where it is asked for, the sequence, ascending, of all rows.
-Oid find_index(Relation relation, const EventTable *table, Column first, bool then_sequence, bool must_be_unique) {
+// A B-tree that begins with these columns, ascending, of all rows. second: the same as first, where one is enough.
+Oid find_index(Relation relation, const EventTable *table, Column first, Column second, bool must_be_unique) {
   Oid found = InvalidOid;
   List *indexes = RelationGetIndexList(relation);
   ListCell *cell;
@@ -98,7 +98,7 @@ Oid find_index(Relation relation, const EventTable *table, Column first, bool th
       return form->indnkeyatts > i && form->indkey.values[i] == table->attnum[static_cast<int>(column)] && index->rd_indoption[i] == 0;
     };
     if ((form->indisunique || !must_be_unique) && form->indisvalid && index->rd_rel->relam == BTREE_AM_OID && is_at(0, first) &&
-        (!then_sequence || is_at(1, Column::sequence)) && RelationGetIndexPredicate(index) == NIL)
+        (second == first || is_at(1, second)) && RelationGetIndexPredicate(index) == NIL)
       found = oid;
     index_close(index, AccessShareLock);
     if (OidIsValid(found)) break;
@@ -150,9 +150,10 @@ void build(Relation relation, EventTable *table) {
   Relation root = table->root == table->relid ? relation : relation_open(table->root, AccessShareLock);
   table->is_cut_by_time = is_cut_by_time(root);
   if (root != relation) relation_close(root, AccessShareLock);
-  table->sequence_index = find_index(relation, table, Column::organization_id, true, true);
-  table->entity_index = find_index(relation, table, Column::entity_id, true, false);
-  table->id_index = find_index(relation, table, Column::id, false, false);
+  table->sequence_index = find_index(relation, table, Column::organization_id, Column::sequence, true);
+  table->entity_index = find_index(relation, table, Column::entity_id, Column::sequence, false);
+  table->id_index = find_index(relation, table, Column::id, Column::id, false);
+  table->transaction_index = find_index(relation, table, Column::transaction_id, Column::organization_id, false);
 }
 
 // What the core reads rows by.

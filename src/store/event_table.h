@@ -24,6 +24,7 @@ struct EventTable {
   Oid sequence_index;        // unique (organization_id, sequence, …), or InvalidOid
   Oid entity_index;          // (entity_id, sequence), or InvalidOid
   Oid id_index;              // (id), or InvalidOid
+  Oid transaction_index;     // (transaction_id, organization_id), or InvalidOid
   AttrNumber attnum[column_count];
   Oid enum_type[3];          // of actor_type, environment, severity
   int natts;

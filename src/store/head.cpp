@@ -9,6 +9,7 @@
 #include "store/chain_lock.h"
 #include "store/chain_partitions.h"
 #include "store/event_scan.h"
+#include "store/restored_chains.h"
 #include "store/shared_heads.h"
 
 extern "C" {
@@ -275,6 +276,7 @@ int64 last_sequence(const EventTable *table, const Uuid &organization) {
 void forget_heads() {
   generation++;
   forget_noted_partitions();
+  forget_restored_chains();
 }
 
 }  // namespace spine

@@ -36,7 +36,7 @@ bool is_of(const Slot &slot, Oid root, const Uuid &organization) {
 
 void request_shared_heads() { RequestAddinShmemSpace(sizeof(Slot) * slot_count); }
 
-void start_shared_heads() {
+void make_shared_heads() {
   bool found;
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
   Slot *memory = static_cast<Slot *>(ShmemInitStruct("people_os_spine heads", sizeof(Slot) * slot_count, &found));

@@ -20,7 +20,7 @@ struct PlaceOfHead {
 
 // While the server starts: asks for the memory, and gets it.
 void request_shared_heads();
-void start_shared_heads();
+void make_shared_heads();
 
 // False: nothing is known of the chain.
 bool find_shared_head(Oid root, const Uuid &organization, PlaceOfHead *place);

@@ -14,7 +14,7 @@ namespace spine {
 
 namespace {
 
-constexpr const char *verify = "SELECT * FROM spine.verify_chain($1)";
+constexpr const char *verify = "SELECT * FROM spine.verify_chain($1, thorough => $2)";
 
 constexpr const char *record_one =
     "INSERT INTO spine.verifications AS v (organization_id, verified_at, verified_by, intact, last_sequence, head_hash, faults)"
@@ -35,7 +35,8 @@ PGDLLEXPORT Datum spine_record_verification(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   SPI_connect();
-  run_sql(verify, {{UUIDOID, PG_ARGISNULL(0) ? static_cast<Datum>(0) : PG_GETARG_DATUM(0), PG_ARGISNULL(0)}});
+  run_sql(verify, {{UUIDOID, PG_ARGISNULL(0) ? static_cast<Datum>(0) : PG_GETARG_DATUM(0), PG_ARGISNULL(0)},
+                   {BOOLOID, BoolGetDatum(!PG_ARGISNULL(1) && PG_GETARG_BOOL(1))}});
   SPITupleTable *verified = SPI_tuptable;
   OwnersRights rights;
   rights.begin();

@@ -52,7 +52,8 @@ struct Verification {
   VerifiedTable *table;  // that is being read
   FreshRead read;
   MemoryContext per_row;
-  bool one;  // only this organization
+  bool one;       // only this organization
+  bool by_index;  // its events as the tables' indexes have them, and not all that the tables hold
   Uuid organization;
   Organizations readable;  // by the role that asked: no row of others is looked at
   bool one_is_readable;
@@ -65,7 +66,7 @@ struct Verification {
   RecordSort parts;    // that are gone, and that were said to be erased: parts.cpp
   Redo redo;
   bool singles;       // the second reading
-  uint64 blocks;
+  uint64 blocks;  // by_index: events, as many as the chain is said to have
   BlockShare *share;  // who reads which blocks; null: all of them here
   UnreadableBlocks unreadable;  // of the table that is being read
   VerifyProgress progress;

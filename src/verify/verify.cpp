@@ -1,5 +1,5 @@
 // spine.verify_chain, spine.verify_table and spine.find_chain_faults: one reading of the tables, in the order in which they lie, by as
-// many processes as verify_parallel.cpp decides.
+// many processes as verify_parallel.cpp decides; or of one organization's events, by the tables' indexes.
 //
 // Content is checked row by row. Links are folded into segments (core/chain_check.h), which a disk-backed sort
 // brings into the order of their chains. Where two events share a sequence, a second reading sorts every
@@ -335,6 +335,81 @@ struct RowVisitor : BlockVisitor {
   }
 };
 
+// The rows that an index has of one chain: what is none of its events there is a fault of it, and so is what cannot be read.
+struct EntryVisitor : ChainVisitor {
+  Verification *v;
+  uint64 rows = 0;
+
+  explicit EntryVisitor(Verification *verification) : v(verification) {}
+
+  void see(BlockScan *row) override {
+    constexpr uint64 rows_between_reports = 64;
+    MemoryContext before = MemoryContextSwitchTo(v->per_row);
+    Event event;
+    const char *why = nullptr;
+    (void)row->read(event_place, &event, &why);
+    if ((event.present & event_place) == event_place && event.organization_id == v->organization && event.sequence == row->entry_sequence())
+      check_row(v, row);
+    else
+      put_fault_at(row->entry_sequence(), why != nullptr ? row_detail(v, row, why)
+                                                         : psprintf("the row at (%u,%u) of table %s is another event, or none: its index is wrong, or the row",
+                                                                    row->block(), row->line(), table_name(v)));
+    MemoryContextSwitchTo(before);
+    MemoryContextReset(v->per_row);
+    if (++rows == rows_between_reports) report();
+  }
+
+  void miss(BlockNumber, OffsetNumber, const char *) override {}
+
+  // Whether it was rolled back, only its block could tell.
+  void miss_entry(int64 sequence, BlockNumber block, OffsetNumber line, const char *message) override {
+    MemoryContext before = MemoryContextSwitchTo(v->per_row);
+    put_fault_at(sequence, psprintf("the row at (%u,%u) of table %s cannot be read: %s", block, line, table_name(v), message));
+    add_outside(v, v->organization, sequence);
+    MemoryContextSwitchTo(before);
+  }
+
+  void miss_index(int64 sequence, const char *message) override {
+    put_fault_at(sequence, psprintf("the index of table %s cannot be read from here on: %s; thorough => true reads the table", table_name(v), message));
+  }
+
+  void put_fault_at(int64 sequence, const char *detail) {
+    if (v->singles) return;
+    Event event;
+    event.organization_id = v->organization;
+    event.sequence = sequence;
+    event.present = event_place;
+    put_content_fault(v, FaultKind::unreadable, event, {}, {}, detail);
+  }
+
+  void report() {
+    advance_progress(&v->progress, rows, rows);
+    rows = 0;
+  }
+};
+
+// That there are events behind the range, so that a gap at its end is one.
+struct BehindVisitor final : EntryVisitor {
+  using EntryVisitor::EntryVisitor;
+  void see(BlockScan *row) override { add_outside(v, v->organization, row->entry_sequence()); }
+  void miss_index(int64, const char *) override {}
+  void miss_entry(int64 sequence, BlockNumber, OffsetNumber, const char *) override { add_outside(v, v->organization, sequence); }
+};
+
+// One organization's events in one table. False: that has no index.
+bool read_entries(Verification *v) {
+  if (!OidIsValid(event_table(v->table->relation)->sequence_index)) return false;
+  BlockScan scan;
+  scan.begin(v->table->relation, &v->read);
+  EntryVisitor visitor(v);
+  scan.visit_chain(v->organization, v->range.has_context() ? v->range.from - 1 : PG_INT64_MIN, v->range.to, PG_INT64_MAX, &visitor);
+  visitor.report();
+  if (v->range.to == INT64_MAX) return true;
+  BehindVisitor behind(v);
+  scan.visit_chain(v->organization, v->range.to + 1, PG_INT64_MAX, 1, &behind);
+  return true;
+}
+
 void read_rows(Verification *v, BlockNumber first, BlockNumber end) {
   BlockScan scan;
   scan.begin(v->table->relation, &v->read);
@@ -446,13 +521,29 @@ int refuse_damaged_pages() {
   return level;
 }
 
+// How many events there are to read of one chain, for its progress alone: none, where that cannot be told.
+uint64 count_entries(Verification *v) {
+  int64 last = 0;
+  auto look = [&] {
+    ChainScan scan;
+    scan.begin();
+    scan.seek(v->organization, PG_INT64_MIN, v->organization);
+    if (scan.last()) last = scan.event().sequence;
+    scan.end();
+  };
+  ErrorData *error = catch_error_if_possible(look, [](const ErrorData &e) { return tells_of_damage(e) || ERRCODE_TO_CATEGORY(e.sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_SPINE_DAMAGED_EVENT); });
+  if (error != nullptr) FreeErrorData(error);
+  return static_cast<uint64>(Max(Min(last, v->range.to) - v->range.from + 1, 0));
+}
+
 void verify(Verification *v) {
   int settings_level = refuse_damaged_pages();
   v->read.begin();
   open_tables(v, leaves_of(v->relid), nullptr);
+  if (v->by_index) v->blocks = v->one_is_readable ? count_entries(v) : 0;
   v->per_row = AllocSetContextCreate(CurrentMemoryContext, "verified row", ALLOCSET_DEFAULT_SIZES);
   begin_results(v);
-  int workers = planned_workers(v);
+  int workers = v->by_index ? 0 : planned_workers(v);
   if (workers == 0 || !verify_with_workers(v, workers)) {
     if (workers > 0) {
       v->faults.end();
@@ -478,6 +569,7 @@ void verify(Verification *v) {
 Verification *verification_of(FunctionCallInfo fcinfo) {
   Verification *v = static_cast<Verification *>(palloc0(sizeof(Verification)));
   v->one = !PG_ARGISNULL(0);
+  v->by_index = v->one && (PG_ARGISNULL(3) || !PG_GETARG_BOOL(3));
   if (v->one) v->organization = uuid_of(PG_GETARG_DATUM(0));
   v->range = Range{};
   if (!PG_ARGISNULL(1)) v->range.from = PG_GETARG_INT64(1);
@@ -590,6 +682,7 @@ void read_table(Verification *v, int processes) {
   if (v->share == nullptr) {
     for (v->table = v->tables; v->table < v->tables + v->table_count; v->table++) {
       v->unreadable = {};
+      if (v->by_index && (!v->one_is_readable || read_entries(v))) continue;
       read_rows(v, 0, v->table->blocks);
       find_missing_ends(v);
     }

@@ -158,9 +158,9 @@ void advance_progress(VerifyProgress *progress, uint64 rows, uint64 blocks) {
                       pg_atomic_read_u64(&progress->counts->rows), now - progress->started);
   if (rate.seconds_left < 0) return;
   if (progress->counts_hidden)
-    ereport(NOTICE, (errmsg("verifying: %.0f %% of the table read, about %.0f s left", 100 * rate.share, rate.seconds_left)));
+    ereport(NOTICE, (errmsg("verifying: %.0f %% read, about %.0f s left", 100 * rate.share, rate.seconds_left)));
   else
-    ereport(NOTICE, (errmsg("verifying: %.0f %% of the table read, %.0f events a second, about %.0f s left",
+    ereport(NOTICE, (errmsg("verifying: %.0f %% read, %.0f events a second, about %.0f s left",
                           100 * rate.share, rate.rows_per_second, rate.seconds_left)));
 }
 

@@ -464,7 +464,7 @@ sub model_faults
 sub arguments
 {
 	my (%arg) = @_;
-	return join ', ', map { defined $_ ? "'$_'" : 'NULL' } @arg{qw(org from to)};
+	return join ', ', map { defined $_ ? "'$_'" : 'NULL' } @arg{qw(org from to thorough)};
 }
 
 # find_chain_faults as lists of [organization, sequence, event_id, fault, expected, found, detail], in its order.

@@ -42,7 +42,7 @@ $node->safe_psql('postgres', q{
     INSERT INTO reading_end VALUES (polls, events, wrong);
   END $$;
 
-  SELECT spine.create_subscription('feed', redeliver_after => '400 milliseconds');
+  SELECT spine.create_subscription('feed', redeliver_after => '400 milliseconds', max_deliveries => NULL);
   CREATE TABLE taken (consumer int, batch bigint, delivery int, place bigint, organization_id uuid, sequence bigint);
   CREATE TABLE took (batch bigint PRIMARY KEY, at timestamptz);
   CREATE TABLE acknowledged (organization_id uuid, sequence bigint, batch bigint);

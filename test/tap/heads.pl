@@ -96,9 +96,9 @@ goes_on(2, 'rows were restored by a prepared transaction');
 carry_over($node, $source, $events - 1);
 $source->safe_psql('postgres', "$emit; $emit");
 $source->safe_psql('postgres', "COPY (SELECT * FROM spine.events WHERE organization_id = '$org' AND sequence > $events ORDER BY sequence) TO '$file' WITH (FORMAT binary)");
-my ($bounds) = $node->safe_psql('postgres', "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '$leaf'::regclass") =~ /^(FOR VALUES .*)$/;
+my $bounds = join ', ', $node->safe_psql('postgres', "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '$leaf'::regclass") =~ /('[^']+')/g;
 $node->safe_psql('postgres', GUARDS_OFF . "ALTER TABLE spine.events DETACH PARTITION $leaf; ALTER TABLE $leaf DISABLE TRIGGER USER; COPY $leaf FROM '$file' WITH (FORMAT binary);
-	ALTER TABLE $leaf ENABLE ALWAYS TRIGGER refuse_change; " . GUARDS_ON . "ALTER TABLE spine.events ATTACH PARTITION $leaf $bounds");
+	ALTER TABLE $leaf ENABLE ALWAYS TRIGGER refuse_change; " . GUARDS_ON . "SELECT spine.attach_partition('$leaf', $bounds)");
 goes_on(2, 'rows came into its partition while that was detached');
 
 # Databases and tables have their own.

@@ -132,8 +132,8 @@ my @symbols = sort map { (split)[-1] } split /\n/, `nm -D --defined-only $librar
 my @strange = grep { !/^(Pg_magic_func|_PG_init|(pg_finfo_)?spine_\w+)$/ } @symbols;
 is("@strange", '', 'the library exports its functions and nothing else');
 my @functions = split /\n/, $node->safe_psql('work', "SELECT prosrc FROM pg_proc WHERE pronamespace = 'spine'::regnamespace AND probin IS NOT NULL ORDER BY prosrc COLLATE \"C\"");
-# The server starts parallel workers by the name of their function.
-is_deeply([ grep { /^spine_/ } @symbols ], [ sort @functions, 'spine_verify_worker' ], 'and those are what the extension declares');
+# The server starts parallel workers and background processes by the name of their function.
+is_deeply([ grep { /^spine_/ } @symbols ], [ sort @functions, 'spine_notifier_main', 'spine_verify_worker' ], 'and those are what the extension declares');
 cmp_ok(scalar @functions, '>', 5, 'which are some');
 my $needed = `readelf -d $library`;
 like($needed, qr/NEEDED.*\[libstdc\+\+\.so/, 'it asks for libstdc++');

@@ -106,10 +106,16 @@ finds('damaged pages as zeros', \@details, \@gaps, settings => "$alone SET zero_
 finds('several processes, damaged pages as zeros', \@details, \@gaps, settings => "$together SET zero_damaged_pages = on;");
 is($node->safe_psql('postgres', "SET zero_damaged_pages = on; SET client_min_messages = error; DO 'BEGIN PERFORM spine.verify_chain(); END'; SHOW zero_damaged_pages"), 'on', 'the setting is what it was');
 finds($_, \@details, \@gaps, settings => "SET default_transaction_isolation = '$_';") foreach 'repeatable read', 'serializable';
-finds('one organization', \@details, [ grep { /^@{[ org(3) ]} / } @gaps ], org => org(3));
-finds('one without a loss', \@details, [], org => org(31));
+finds('one organization', \@details, [ grep { /^@{[ org(3) ]} / } @gaps ], org => org(3), thorough => 1);
+finds('one without a loss', \@details, [], org => org(31), thorough => 1);
 my ($from) = map { /^@{[ org(3) ]} (\d+) to 40$/ ? $1 : () } @gaps;
-finds('a range', \@details, [ org(3) . " $from to 39" ], org => org(3), from => $from + 1, to => 39);
+finds('a range', \@details, [ org(3) . " $from to 39" ], org => org(3), from => $from + 1, to => 39, thorough => 1);
+# By the index, each event that lies there is named.
+my @of_three = sort { $a <=> $b } map { /^@{[ org(3) ]} (\d+)$/ && grep({ $_ == $block{"@{[ org(3) ]} $1"} } @blocks) ? $1 : () } keys %block;
+my $named = sub { map { my $s = $_; qr/^@{[ org(3) ]}\|$s\|the row at \($block{"@{[ org(3) ]} $s"},\d+\) of table spine\.events_default cannot be read: invalid page in block / } @_ };
+finds('one organization by its index', [ $named->(@of_three) ], [ grep { /^@{[ org(3) ]} / } @gaps ], org => org(3));
+finds('one without a loss by its index', [], [], org => org(31));
+finds('a range by its index', [ $named->($from .. 39) ], [ org(3) . " $from to 39" ], org => org(3), from => $from + 1, to => 39);
 my %lost = map { (split)[0] => 1 } @gaps;
 foreach my $settings ($alone, $together)
 {
@@ -172,6 +178,9 @@ $node->stop;
 my $index_pages = length($clean{index}) / PAGE;
 start_with(index => [ 1 .. $index_pages - 1 ]);
 finds('an index', [], []);
+finds('an index, by which one organization is read', [ qr/^@{[ org(5) ]}\|-?\d+\|the index of table spine\.events_default cannot be read from here on: / ], [], org => org(5));
+is($node->safe_psql('postgres', "SELECT intact FROM spine.verify_chain('@{[ org(5) ]}')"), 'f', 'which is then not intact');
+finds('an index, one organization in the table', [], [], org => org(5), thorough => 1);
 is_refused($node, 'postgres', "SELECT spine.read_events('@{[ org(5) ]}')", 'XX001', 'its readers have the server\'s error');
 is_refused($node, 'postgres', "SELECT spine.emit_event('a.b.c', entity_id => '@{[ org(1) ]}', actor_id => '@{[ org(1) ]}', organization_id => '@{[ org(1) ]}')", 'XX001', 'so have emitters');
 $node->stop;

@@ -1,4 +1,4 @@
-#include "consume/subscription_walk.h"
+#include "consume/subscription_positions.h"
 
 #include "server/compat.h"
 #include "server/errors.h"
@@ -52,21 +52,18 @@ void PositionScan::begin(const char *subscription) {
   subscription_ = CStringGetTextDatum(subscription);
 }
 
-void PositionScan::seek(const Uuid &organization) {
-  memcpy(from_.data, organization.data(), UUID_LEN);
+bool PositionScan::find(const Uuid &organization, int64 *sequence) {
+  pg_uuid_t one;
+  memcpy(one.data, organization.data(), UUID_LEN);
   ScanKeyData keys[2];
   ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, TEXTOID, index_->rd_indcollation[0], F_TEXTEQ, subscription_);
-  ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_UUID_GE, UUIDPGetDatum(&from_));
+  ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&one));
   index_rescan(scan_, keys, lengthof(keys), nullptr, 0);
-}
-
-bool PositionScan::next(Uuid *organization, int64 *sequence) {
   if (!index_getnext_slot(scan_, ForwardScanDirection, slot_)) return false;
   slot_getsomeattrs(slot_, 3);
   if (slot_->tts_isnull[1] || slot_->tts_isnull[2])
     ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE), errmsg("a row of spine.subscription_positions has no organization_id or no sequence"),
                     errhint("Have a superuser delete it: without a position, a subscription begins at the chain's first event.")));
-  *organization = uuid_of(slot_->tts_values[1]);
   *sequence = DatumGetInt64(slot_->tts_values[2]);
   return true;
 }
