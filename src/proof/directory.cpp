@@ -1,6 +1,7 @@
 // The directory log, checkpoint notes, and their faces.
 #include "proof/directory.h"
 
+#include <algorithm>
 #include <new>
 
 #include "access/access.h"
@@ -156,33 +157,40 @@ void DirectoryLog::end() { scan_.end(); }
 
 // The tree of chains ------------------------------------------------------------------------------------------------
 
-ChainsTree chains_tree(int64 number, const Uuid *wanted) {
-  ChainsTree tree{};
-  tree.index = -1;
-  int64 room = 0, behind = -1;
+void ChainsTree::begin() {
+  memory_ = CurrentMemoryContext;
+  leaves_ = nullptr;
+  count_ = room_ = 0;
+}
+
+void ChainsTree::add(const ChainCheckpoint &chain) {
+  make_room(memory_, &leaves_, count_, &room_);
+  leaves_[count_++] = leaf_hash(chain);
+}
+
+void ChainsTree::end() {
+  std::reverse(leaves_, leaves_ + count_);
+  CompactRange range;
+  for (int64 i = 0; i < count_; i++) require_hashed(range.append(tree_hasher(), leaves_[i]));
+  require_hashed(range.root(tree_hasher(), &root_));
+}
+
+int64 read_chains_tree(int64 number, const Uuid &wanted, ChainsTree *tree, ChainCheckpoint *found) {
+  int64 behind = -1;
   NewestCheckpoints chains;
-  chains.begin(number);
   ChainCheckpoint chain;
+  tree->begin();
+  chains.begin(number);
   while (chains.next(&chain)) {
-    make_room(CurrentMemoryContext, &tree.leaves, tree.count, &room);
-    if (wanted != nullptr && chain.organization == *wanted) {
-      behind = tree.count;
-      tree.chain = chain;
+    if (chain.organization == wanted) {
+      behind = tree->count();
+      *found = chain;
     }
-    tree.leaves[tree.count++] = leaf_hash(chain);
+    tree->add(chain);
   }
   chains.end();
-  // They came from the last to the first.
-  for (int64 i = 0; i < tree.count / 2; i++) {
-    Hash last = tree.leaves[tree.count - 1 - i];
-    tree.leaves[tree.count - 1 - i] = tree.leaves[i];
-    tree.leaves[i] = last;
-  }
-  if (behind >= 0) tree.index = tree.count - 1 - behind;
-  CompactRange range;
-  for (int64 i = 0; i < tree.count; i++) require_hashed(range.append(tree_hasher(), tree.leaves[i]));
-  require_hashed(range.root(tree_hasher(), &tree.root));
-  return tree;
+  tree->end();
+  return behind < 0 ? -1 : tree->count() - 1 - behind;
 }
 
 int64 next_directory_number() {
@@ -210,7 +218,7 @@ bool any_checkpoint_of(int64 number) {
 
 }  // namespace
 
-void append_directory_checkpoint(TimestampTz now) {
+void append_directory_checkpoint(const ChainsTree &chains, TimestampTz now) {
   DirectoryLog log;
   DirectoryCheckpoint last;
   log.begin();
@@ -218,12 +226,11 @@ void append_directory_checkpoint(TimestampTz now) {
   log.end();
   int64 number = any ? last.number + 1 : 1;
   if (any && !any_checkpoint_of(number)) return;
-  ChainsTree tree = chains_tree(number, nullptr);
 
   DirectoryEntry entry;
   entry.number = static_cast<uint64_t>(number);
-  entry.chains = static_cast<uint64_t>(tree.count);
-  entry.chains_root = tree.root;
+  entry.chains = static_cast<uint64_t>(chains.count());
+  entry.chains_root = chains.root();
   char taken_at[40];
   entry.taken_at = {taken_at, static_cast<size_t>(write_timestamp(taken_at, unix_time(now)) - taken_at)};
   entry.system_identifier = GetSystemIdentifier();
@@ -248,8 +255,8 @@ void append_directory_checkpoint(TimestampTz now) {
   rights.begin_as_owner_of(spine_table("directory_checkpoints"));
   uint64 rows = run_sql(insert_entry, {{INT8OID, Int64GetDatum(number)},
                                        {TEXTOID, text_datum(text.view())},
-                                       {INT8OID, Int64GetDatum(tree.count)},
-                                       {BYTEAOID, bytea_datum({tree.root.data(), tree.root.size()})},
+                                       {INT8OID, Int64GetDatum(chains.count())},
+                                       {BYTEAOID, hash_datum(chains.root())},
                                        {BYTEAOID, bytea_datum({root.data(), root.size()})},
                                        {BYTEAOID, bytea_datum({bytes, size})},
                                        {TIMESTAMPTZOID, TimestampTzGetDatum(now)}});

@@ -184,7 +184,8 @@ class Export {
   void run() {
     find_note(what_.origin, &signed_);
     put_beginning();
-    tree_.begin(what_.organization);
+    tree_.begin();
+    tree_.seek(what_.organization);
     if (tree_.root(chain_.size) != chain_.root)
       ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
                       errmsg("the events of organization %s do not give the root of its checkpoint at " INT64_FORMAT, uuid_text(what_.organization), chain_.size),
@@ -242,20 +243,20 @@ class Export {
     Proof in_log, in_chains;
     log.prove_inclusion(at.number, at, &in_log);
     log.end();
-    ChainsTree chains = chains_tree(at.number, &what_.organization);
-    if (chains.root != at.chains_root || chains.count != at.chains)
+    ChainsTree chains;
+    int64 chain_index = read_chains_tree(at.number, what_.organization, &chains, &chain_);
+    if (chains.root() != at.chains_root || chains.count() != at.chains)
       ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
                       errmsg("the checkpoints of the chains do not give the root of directory checkpoint " INT64_FORMAT, at.number),
                       errhint("A row in spine.checkpoints was altered, added or removed: compare with a backup.")));
-    if (chains.index < 0)
+    if (chain_index < 0)
       ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_SIGNED), errmsg("no signed checkpoint covers organization %s yet", uuid_text(what_.organization)),
                       errhint("Have the notary take the next one, then export again.")));
-    chain_ = chains.chain;
     root_of_log_ = at.root;
-    uint64_t index = static_cast<uint64_t>(chains.index), count = static_cast<uint64_t>(chains.count);
-    LeafList leaves(chains.leaves, count);
+    uint64_t index = static_cast<uint64_t>(chain_index), count = static_cast<uint64_t>(chains.count());
+    LeafList leaves(chains.leaves(), count);
     if (prove_inclusion(tree_hasher(), leaves, index, count, &in_chains) != ProofStatus::ok) require_hashed(Status::crypto_failed);
-    pfree(chains.leaves);
+    chains.forget();
 
     Object header;
     char created[40];
@@ -291,7 +292,7 @@ class Export {
     chain.begin();
     chain.begin("chain");
     chain.hash("head_hash", chain_.head_hash);
-    chain.number("index", chains.index);
+    chain.number("index", chain_index);
     chain.uuid("organization_id", what_.organization);
     chain.proof("proof", in_chains);
     chain.hash("root", chain_.root);

@@ -2,7 +2,6 @@
 
 #include "core/uuid.h"
 #include "server/errors.h"
-#include "store/anchors.h"
 #include "verify/verify.h"
 
 extern "C" {
@@ -11,25 +10,48 @@ extern "C" {
 
 namespace spine {
 
-void ChainTree::begin(const Uuid &organization) {
-  organization_ = organization;
+namespace {
+
+// A tree of which no more is known than the compact range of its first leaves, and all leaves behind that.
+class GrowthSource final : public TreeSource {
+ public:
+  GrowthSource(const CompactRange &range, const Hash *leaves) : range_(range), leaves_(leaves) {}
+
+  Answer subtree(unsigned level, uint64_t index, Hash *root) noexcept override {
+    if (range_.find(level, index, root)) return Answer::found;
+    if (level > 0) return Answer::not_kept;
+    if (index < range_.end()) return Answer::failed;
+    *root = leaves_[index - range_.end()];
+    return Answer::found;
+  }
+
+ private:
+  const CompactRange &range_;
+  const Hash *leaves_;
+};
+
+}  // namespace
+
+void ChainTree::begin() {
   memory_ = CurrentMemoryContext;
+  groups_ = static_cast<Group *>(palloc(sizeof(Group) * groups));
+  checkpoints_.begin();
+  nodes_.begin();
+  events_.begin(bit(Column::event_hash));
+  anchors_.begin();
+}
+
+void ChainTree::seek(const Uuid &organization) {
+  organization_ = organization;
   count_ = -1;
   uses_ = 0;
   error_ = nullptr;
-  groups_ = static_cast<Group *>(palloc(sizeof(Group) * groups));
   for (int i = 0; i < groups; i++) {
     groups_[i].number = -1;
     groups_[i].used = 0;
   }
-  checkpoints_.begin();
-  nodes_.begin();
-  events_.begin(bit(Column::event_hash));
   Anchor anchor;
-  AnchorReader anchors;
-  anchors.begin();
-  retired_ = anchors.find(organization, PG_INT64_MAX, &anchor) ? anchor.sequence : 0;
-  anchors.end();
+  retired_ = anchors_.find(organization, PG_INT64_MAX, &anchor) ? anchor.sequence : 0;
   before_ = CompactRange();
   if (retired_ == 0) return;
   ChainCheckpoint at;
@@ -203,7 +225,7 @@ Hash ChainTree::root(int64 size) {
   if (checkpoints_.first_from(organization_, size, &behind)) {
     require(tree_root(tree_hasher(), *this, static_cast<uint64_t>(size), &root), size);
     if (!behind.is_sound()) report_broken(behind.size);
-    prove_consistency(size, behind.size, root, behind.root, nullptr);
+    require_consistency(size, behind.size, root, behind.root, nullptr);
     return root;
   }
   bool any_before = checkpoints_.last_upto(organization_, size, &before);
@@ -234,7 +256,44 @@ void ChainTree::prove_inclusion(int64 sequence, int64 size, const Hash &root, Pr
   require(verify_inclusion(tree_hasher(), index, leaves, leaf, root, *proof), size);
 }
 
-void ChainTree::prove_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root, Proof *proof) {
+void ChainTree::prove_consistency(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof) {
+  if (prove_growth(old_size, new_size, old_root, new_root, proof)) return;
+  *old_root = root(old_size);
+  *new_root = root(new_size);
+  require_consistency(old_size, new_size, *old_root, *new_root, proof);
+}
+
+// All that the proof needs of the old tree is in its compact range. That the chain is still the old one's, its last event tells, whose
+// hash stands on those of all before it.
+bool ChainTree::prove_growth(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof) {
+  constexpr int64 few = 10000;
+  ChainCheckpoint from, to;
+  if (old_size < retired_ || new_size - old_size > few || !checkpoints_.first_from(organization_, old_size, &from) || from.size != old_size ||
+      !checkpoints_.first_from(organization_, new_size, &to) || to.size != new_size)
+    return false;
+  if (!from.is_sound()) report_broken(old_size);
+  if (!to.is_sound()) report_broken(new_size);
+  Hash *leaves = static_cast<Hash *>(palloc(sizeof(Hash) * static_cast<Size>(new_size - old_size + 1)));
+  int64 first = Max(old_size, retired_ + 1);
+  if (old_size == retired_ && last_retired_ != from.head_hash) report_broken(old_size);
+  events_.seek(organization_, first - 1, organization_);
+  for (int64 sequence = first; sequence <= new_size; sequence++) {
+    if (!next_is(sequence)) report_missing(sequence);
+    Hash hash = hash_of(events_.event().event_hash);
+    if (sequence == old_size && hash != from.head_hash) report_broken(old_size);
+    if (sequence > old_size) require_hashed(tree_hasher().leaf(hash, &leaves[sequence - old_size - 1]));
+  }
+  GrowthSource source(from.range, leaves);
+  uint64_t before = static_cast<uint64_t>(old_size), behind = static_cast<uint64_t>(new_size);
+  require(spine::prove_consistency(tree_hasher(), source, before, behind, proof), new_size);
+  require(verify_consistency(tree_hasher(), before, behind, from.root, to.root, *proof), new_size);
+  pfree(leaves);
+  *old_root = from.root;
+  *new_root = to.root;
+  return true;
+}
+
+void ChainTree::require_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root, Proof *proof) {
   Proof own;
   if (proof == nullptr) proof = &own;
   uint64_t from = static_cast<uint64_t>(old_size), to = static_cast<uint64_t>(new_size);
@@ -247,6 +306,7 @@ void ChainTree::range(int64 begin, int64 end, CompactRange *range) {
 }
 
 void ChainTree::end() {
+  anchors_.end();
   checkpoints_.end();
   nodes_.end();
   events_.end();

@@ -99,10 +99,16 @@ void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 w
       continue;
     }
     const EventTable *known = event_table(relation);
-    Oid index = index_of(relation, known, order);
+    Relation index = index_open(index_of(relation, known, order), AccessShareLock);
+    // An index of one block, which says where its root is, has no entry. What comes into it later, the read does not see.
+    if (fresh_ && RelationGetNumberOfBlocks(index) == 1) {
+      index_close(index, AccessShareLock);
+      table_close(relation, AccessShareLock);
+      continue;
+    }
     Table *one = &tables_[count_++];
     one->relation = relation;
-    one->index = index_open(index, AccessShareLock);
+    one->index = index;
     one->slot = table_slot_create(relation, nullptr);
     one->scan = compat_index_beginscan(relation, one->index, fresh_ ? read_.scan_snapshot() : SnapshotSelf, keys);
   }
