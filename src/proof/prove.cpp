@@ -55,7 +55,10 @@ int elements(FunctionCallInfo fcinfo, int argument, Oid type, Datum **values) {
   deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), type, is_uuid ? UUID_LEN : static_cast<int>(sizeof(int64)), !is_uuid && FLOAT8PASSBYVAL,
                     is_uuid ? TYPALIGN_CHAR : TYPALIGN_DOUBLE, values, &nulls, &count);
   for (int i = 0; i < count; i++)
-    if (nulls[i]) ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an element of an array is null"), errhint("Pass organizations and two sizes for each.")));
+    if (nulls[i])
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                      errmsg("element %d of %s is null", i + 1, argument == 0 ? "organization_ids" : argument == 1 ? "old_sizes" : "new_sizes"),
+                      errhint("Pass organizations, and two sizes for each.")));
   return count;
 }
 
@@ -163,8 +166,10 @@ PGDLLEXPORT Datum spine_prove_growth(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   Datum *organizations, *old_sizes, *new_sizes;
   int count = elements(fcinfo, 0, UUIDOID, &organizations);
-  if (elements(fcinfo, 1, INT8OID, &old_sizes) != count || elements(fcinfo, 2, INT8OID, &new_sizes) != count)
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("organization_ids, old_sizes and new_sizes are not of one length"),
+  int old_count = elements(fcinfo, 1, INT8OID, &old_sizes), new_count = elements(fcinfo, 2, INT8OID, &new_sizes);
+  if (old_count != count || new_count != count)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("organization_ids has %d elements, old_sizes %d and new_sizes %d", count, old_count, new_count),
                     errhint("Pass two sizes for each organization.")));
   bool is_notary = spine::is_notary();
   Organizations readable = is_notary ? Organizations{} : require_reading(events_relid());
