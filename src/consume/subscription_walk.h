@@ -41,6 +41,7 @@ class PositionScan {
   IndexScanDesc scan_;
   Datum subscription_;
   pg_uuid_t from_;
+  MemoryContext memory_;
 };
 
 // Goes through the organizations of a subscription that have events behind their positions, in the order of their

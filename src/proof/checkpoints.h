@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/merkle.h"
-#include "proof/key_scan.h"
+#include "server/key_scan.h"
 
 extern "C" {
 #include <datatype/timestamp.h>

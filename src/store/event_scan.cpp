@@ -4,6 +4,7 @@
 
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/key_scan.h"
 #include "store/partitions.h"
 
 extern "C" {
@@ -123,7 +124,7 @@ void EventScan::find(const ScanKeyData *keys) {
 }
 
 bool EventScan::advance(Table *table, ScanDirection direction) {
-  while (index_getnext_slot(table->scan, direction, table->slot)) {
+  while (next_of_index(memory_, table->scan, direction, table->slot)) {
     CHECK_FOR_INTERRUPTS();
     bool must_free;
     table->tuple = ExecFetchSlotHeapTuple(table->slot, false, &must_free);
