@@ -589,10 +589,8 @@ Selection selection_of(FunctionCallInfo fcinfo) {
   if (what.from < 1 || what.to < what.from)
     ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("sequences " INT64_FORMAT " to " INT64_FORMAT " are no range", what.from, what.to),
                     errhint("A chain begins at 1, and from_sequence is at most to_sequence.")));
+  require_reason(fcinfo, 7);
   what.reason = text_argument(fcinfo, 7);
-  if (what.reason.empty())
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("reason is null or empty"),
-                    errhint("Say in a line why, without a person's data: it is recorded as an event.")));
   what.payload = PG_GETARG_BOOL(8);
   what.personal = PG_GETARG_BOOL(9);
   what.origin = text_argument(fcinfo, 10);
