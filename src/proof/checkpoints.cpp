@@ -24,7 +24,15 @@ namespace spine {
 namespace {
 
 // The columns of spine.checkpoints.
-enum CheckpointColumn { organization_column = 1, size_column, root_column, head_column, range_column, number_column, taken_column };
+enum CheckpointColumn {
+  organization_column = 1,
+  size_column,
+  root_column,
+  head_column,
+  range_column,
+  number_column,
+  taken_column
+};
 
 void begin_checkpoints(KeyScan *scan, int keys) {
   scan->begin("checkpoints", {UUIDOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, TIMESTAMPTZOID}, nullptr, keys);
@@ -103,7 +111,8 @@ void NewestCheckpoints::begin(int64 number) {
   last_ = last_uuid;
 }
 
-// The rows of a chain that are passed over are its older ones; where those are many, the next chain is sought by the index.
+// The rows of a chain that are passed over are its older ones; where those are many, the next chain is sought by the
+// index.
 bool NewestCheckpoints::next(ChainCheckpoint *found) {
   constexpr int steps = 4;
   int passed = 0;
@@ -112,8 +121,8 @@ bool NewestCheckpoints::next(ChainCheckpoint *found) {
       memcpy(key_last_.data, last_.data(), UUID_LEN);
       ScanKeyData key;
       // Of the organization that was found last nothing is wanted any more.
-      ScanKeyInit(&key, organization_column, is_open_ ? BTLessStrategyNumber : BTLessEqualStrategyNumber, is_open_ ? F_UUID_LT : F_UUID_LE,
-                  UUIDPGetDatum(&key_last_));
+      ScanKeyInit(&key, organization_column, is_open_ ? BTLessStrategyNumber : BTLessEqualStrategyNumber,
+                  is_open_ ? F_UUID_LT : F_UUID_LE, UUIDPGetDatum(&key_last_));
       scan_.find(&key, BackwardScanDirection);
       is_first = false;
       passed = 0;
@@ -150,18 +159,24 @@ void put_checkpoint(const ChainCheckpoint &checkpoint) {
   static SPIPlanPtr kept;
   OwnersRights rights;
   rights.begin_as_owner_of(spine_table("checkpoints"));
-  SPIPlanPtr plan = kept_plan(&kept, insert_checkpoint, {UUIDOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, TIMESTAMPTZOID});
+  SPIPlanPtr plan =
+      kept_plan(&kept, insert_checkpoint, {UUIDOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, TIMESTAMPTZOID});
   uint8_t range[CompactRange::max_bytes];
   size_t size = checkpoint.range.write(range);
-  Datum values[] = {uuid_datum(checkpoint.organization), Int64GetDatum(checkpoint.size), hash_datum(checkpoint.root),
-                    hash_datum(checkpoint.head_hash), bytea_datum({range, size}), Int64GetDatum(checkpoint.directory_number),
+  Datum values[] = {uuid_datum(checkpoint.organization),
+                    Int64GetDatum(checkpoint.size),
+                    hash_datum(checkpoint.root),
+                    hash_datum(checkpoint.head_hash),
+                    bytea_datum({range, size}),
+                    Int64GetDatum(checkpoint.directory_number),
                     TimestampTzGetDatum(checkpoint.taken_at)};
   (void)SPI_execute_plan(plan, values, nullptr, false, 0);
   bool is_stored = SPI_processed == 1;
   rights.end();
   for (int i : {0, 2, 3, 4}) pfree(DatumGetPointer(values[i]));
   if (!is_stored)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.checkpoints\" suppressed a checkpoint"),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED),
+                    errmsg("a trigger on table \"spine.checkpoints\" suppressed a checkpoint"),
                     errhint("Drop the trigger that somebody added.")));
 }
 
@@ -186,15 +201,17 @@ void put_nodes(const Uuid &organization, const TreeNode *nodes, int64 count) {
       hashes[i] = hash_datum(node.hash);
     }
     Datum of_levels = PointerGetDatum(construct_array(levels, n, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
-    Datum of_indexes = PointerGetDatum(construct_array(indexes, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+    Datum of_indexes =
+        PointerGetDatum(construct_array(indexes, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
     Datum of_hashes = PointerGetDatum(construct_array(hashes, n, BYTEAOID, -1, false, TYPALIGN_INT));
     Datum values[] = {uuid_datum(organization), of_levels, of_indexes, of_hashes};
     (void)SPI_execute_plan(plan, values, nullptr, false, 0);
     MemoryContextSwitchTo(before);
     MemoryContextReset(memory);
     if (SPI_processed != static_cast<uint64>(n))
-      ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.tree_nodes\" suppressed a node"),
-                      errhint("Drop the trigger that somebody added.")));
+      ereport(ERROR,
+              (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.tree_nodes\" suppressed a node"),
+               errhint("Drop the trigger that somebody added.")));
   }
   MemoryContextDelete(memory);
   rights.end();

@@ -29,18 +29,29 @@ namespace spine {
 namespace {
 
 // The columns of spine.directory_checkpoints.
-enum DirectoryColumn { number_column = 1, entry_column, chains_column, chains_root_column, root_column, range_column, taken_column };
+enum DirectoryColumn {
+  number_column = 1,
+  entry_column,
+  chains_column,
+  chains_root_column,
+  root_column,
+  range_column,
+  taken_column
+};
 
 constexpr const char *insert_entry =
     "INSERT INTO spine.directory_checkpoints (number, entry, chains, chains_root, root, compact_range, taken_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)";
 constexpr const char *insert_note =
     "INSERT INTO spine.checkpoint_notes (number, origin, note_hash, note, stored_at)"
-    " VALUES ($1, $2, pg_catalog.sha256(pg_catalog.convert_to($3, 'UTF8')), $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING";
+    " VALUES ($1, $2, pg_catalog.sha256(pg_catalog.convert_to($3, 'UTF8')), $3, pg_catalog.clock_timestamp()) ON "
+    "CONFLICT DO NOTHING";
 
 [[noreturn]] void broken(int64 number, const char *why) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF), errmsg("directory checkpoint " INT64_FORMAT " is not as it was taken: %s", number, why),
-                  errhint("Nothing is proved by it: compare its row in spine.directory_checkpoints with a backup, and with what was signed.")));
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
+                  errmsg("directory checkpoint " INT64_FORMAT " is not as it was taken: %s", number, why),
+                  errhint("Nothing is proved by it: compare its row in spine.directory_checkpoints with a backup, and "
+                          "with what was signed.")));
 }
 
 // One block for texts that the core writes.
@@ -66,7 +77,8 @@ Hash leaf_hash(const ChainCheckpoint &chain) {
 void DirectoryLog::begin() {
   error_ = nullptr;
   memory_ = CurrentMemoryContext;
-  scan_.begin("directory_checkpoints", {INT8OID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TIMESTAMPTZOID}, nullptr, 1);
+  scan_.begin("directory_checkpoints", {INT8OID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TIMESTAMPTZOID},
+              nullptr, 1);
 }
 
 bool DirectoryLog::find(int64 number, ScanDirection direction, DirectoryCheckpoint *found) {
@@ -86,13 +98,15 @@ bool DirectoryLog::find(int64 number, ScanDirection direction, DirectoryCheckpoi
   found->root = scan_.hash(root_column);
   found->taken_at = DatumGetTimestampTz(scan_.value(taken_column));
   Hash computed;
-  if (!found->range.read(scan_.bytes(range_column)) || found->range.begin() != 0 || found->range.end() != static_cast<uint64_t>(found->number))
+  if (!found->range.read(scan_.bytes(range_column)) || found->range.begin() != 0 ||
+      found->range.end() != static_cast<uint64_t>(found->number))
     broken(found->number, "its compact range is none of that many entries");
   require_hashed(found->range.root(tree_hasher(), &computed));
   if (computed != found->root) broken(found->number, "its compact range does not give its root");
   DirectoryEntry said;
   if (const char *why = parse_directory_entry(found->text(), &said)) broken(found->number, why);
-  if (said.number != static_cast<uint64_t>(found->number) || said.chains != static_cast<uint64_t>(found->chains) || said.chains_root != found->chains_root)
+  if (said.number != static_cast<uint64_t>(found->number) || said.chains != static_cast<uint64_t>(found->chains) ||
+      said.chains_root != found->chains_root)
     broken(found->number, "its entry says another number, or other chains");
   return true;
 }
@@ -101,8 +115,8 @@ bool DirectoryLog::read(int64 number, DirectoryCheckpoint *found) { return find(
 
 bool DirectoryLog::newest(DirectoryCheckpoint *found) { return find(PG_INT64_MAX, BackwardScanDirection, found); }
 
-// A perfect subtree is complete with the entry that is its last leaf: it is made of that and of what the log's compact range had
-// before it, one hash a level.
+// A perfect subtree is complete with the entry that is its last leaf: it is made of that and of what the log's compact
+// range had before it, one hash a level.
 TreeSource::Answer DirectoryLog::subtree(unsigned level, uint64_t index, Hash *root) noexcept {
   volatile bool is_found = false;
   PG_TRY();
@@ -136,7 +150,8 @@ void DirectoryLog::require(ProofStatus status, int64 size) {
   if (error_ != nullptr) ReThrowError(error_);
   if (status == ProofStatus::ok) return;
   if (status == ProofStatus::hashing_failed) require_hashed(Status::crypto_failed);
-  broken(size, status == ProofStatus::hash_not_found ? "an older row of the log is missing" : "the log's rows do not lead to its root");
+  broken(size, status == ProofStatus::hash_not_found ? "an older row of the log is missing"
+                                                     : "the log's rows do not lead to its root");
 }
 
 void DirectoryLog::prove_inclusion(int64 number, const DirectoryCheckpoint &log, Proof *proof) {
@@ -147,7 +162,8 @@ void DirectoryLog::prove_inclusion(int64 number, const DirectoryCheckpoint &log,
   require(verify_inclusion(tree_hasher(), index, size, leaf, log.root, *proof), log.number);
 }
 
-void DirectoryLog::prove_consistency(const DirectoryCheckpoint &old_log, const DirectoryCheckpoint &new_log, Proof *proof) {
+void DirectoryLog::prove_consistency(const DirectoryCheckpoint &old_log, const DirectoryCheckpoint &new_log,
+                                     Proof *proof) {
   uint64_t from = static_cast<uint64_t>(old_log.number), to = static_cast<uint64_t>(new_log.number);
   require(spine::prove_consistency(tree_hasher(), *this, from, to, proof), new_log.number);
   require(verify_consistency(tree_hasher(), from, to, old_log.root, new_log.root, *proof), new_log.number);
@@ -243,7 +259,8 @@ void append_directory_checkpoint(const ChainsTree &chains, TimestampTz now) {
   spine::Buffer &text = text_buffer();
   Status status = append_directory_entry(entry, &text);
   if (status != Status::ok)
-    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("no directory entry can say that it is of %s", taken_at), errhint("Set the server's clock.")));
+    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("no directory entry can say that it is of %s", taken_at),
+                    errhint("Set the server's clock.")));
   Hash leaf, root;
   CompactRange range = any ? last.range : CompactRange();
   require_hashed(tree_hasher().leaf(text.view(), &leaf));
@@ -262,7 +279,8 @@ void append_directory_checkpoint(const ChainsTree &chains, TimestampTz now) {
                                        {TIMESTAMPTZOID, TimestampTzGetDatum(now)}});
   rights.end();
   if (rows != 1)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.directory_checkpoints\" suppressed an entry"),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED),
+                    errmsg("a trigger on table \"spine.directory_checkpoints\" suppressed an entry"),
                     errhint("Drop the trigger that somebody added.")));
 }
 
@@ -277,8 +295,9 @@ PGDLLEXPORT Datum spine_prove_directory_consistency(PG_FUNCTION_ARGS) {
   int64 from = PG_GETARG_INT64(0), to = PG_GETARG_INT64(1);
   auto require_number = [&](int64 number, DirectoryCheckpoint *found) {
     if (!log.read(number, found))
-      ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("there is no directory checkpoint " INT64_FORMAT, number),
-                      errhint("spine.directory_checkpoints has all there are.")));
+      ereport(ERROR,
+              (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("there is no directory checkpoint " INT64_FORMAT, number),
+               errhint("spine.directory_checkpoints has all there are.")));
   };
   require_number(from, &older);
   require_number(to, &newer);
@@ -302,23 +321,30 @@ PGDLLEXPORT Datum spine_store_note(PG_FUNCTION_ARGS) {
   const char *why = parse_note(message, note);
   if (why == nullptr) why = parse_checkpoint(note->text, &said);
   if (why != nullptr)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note is no signed checkpoint: %s", why),
-                    errhint("Pass a note as c2sp.org/signed-note has it, over a checkpoint as c2sp.org/tlog-checkpoint has it.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note is no signed checkpoint: %s", why),
+         errhint("Pass a note as c2sp.org/signed-note has it, over a checkpoint as c2sp.org/tlog-checkpoint has it.")));
   DirectoryLog log;
   DirectoryCheckpoint taken;
   int64 number = static_cast<int64>(said.size);
   log.begin();
   if (!log.read(number, &taken))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note is over directory checkpoint " INT64_FORMAT ", and there is none", number),
-                    errhint("It was signed for another database, or this one was set back: ask the notary that signed it.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_SPINE_BAD_NOTE),
+             errmsg("the note is over directory checkpoint " INT64_FORMAT ", and there is none", number),
+             errhint("It was signed for another database, or this one was set back: ask the notary that signed it.")));
   log.end();
   if (taken.root != said.root)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note has another root than directory checkpoint " INT64_FORMAT, number),
-                    errhint("It was signed for another database, or this one was rewritten: ask the notary that signed it.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_SPINE_BAD_NOTE),
+             errmsg("the note has another root than directory checkpoint " INT64_FORMAT, number),
+             errhint("It was signed for another database, or this one was rewritten: ask the notary that signed it.")));
   OwnersRights rights;
   SPI_connect();
   rights.begin_as_owner_of(spine_table("checkpoint_notes"));
-  (void)run_sql(insert_note, {{INT8OID, Int64GetDatum(number)}, {TEXTOID, text_datum(said.origin)}, {TEXTOID, PG_GETARG_DATUM(0)}});
+  (void)run_sql(insert_note,
+                {{INT8OID, Int64GetDatum(number)}, {TEXTOID, text_datum(said.origin)}, {TEXTOID, PG_GETARG_DATUM(0)}});
   rights.end();
   SPI_finish();
   PG_RETURN_INT64(number);

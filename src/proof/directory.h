@@ -23,8 +23,8 @@ struct DirectoryCheckpoint {
 class DirectoryLog final : public TreeSource {
  public:
   void begin();
-  // Of that number, or the newest; false: there is none. Copies into the current memory context. Raises SP102 where the row's columns
-  // do not fit each other.
+  // Of that number, or the newest; false: there is none. Copies into the current memory context. Raises SP102 where the
+  // row's columns do not fit each other.
   bool read(int64 number, DirectoryCheckpoint *found);
   bool newest(DirectoryCheckpoint *found);
   // Known to lead to the roots that the rows of these sizes have. Raises SP100, SP102.
@@ -64,15 +64,15 @@ class ChainsTree {
   Hash root_;
 };
 
-// The tree of the chains that the directory checkpoint of that number covers. Returns the index of a chain, and its checkpoint; -1: it is
-// not among them.
+// The tree of the chains that the directory checkpoint of that number covers. Returns the index of a chain, and its
+// checkpoint; -1: it is not among them.
 int64 read_chains_tree(int64 number, const Uuid &wanted, ChainsTree *tree, ChainCheckpoint *found);
 
 // The number of the directory checkpoint that comes next. With lock_checkpoints.
 int64 next_directory_number();
 
-// Appends the next entry, connected to SPI, with lock_checkpoints, if there is none yet or a chain went on since the last. chains: all
-// of them as their newest checkpoints are.
+// Appends the next entry, connected to SPI, with lock_checkpoints, if there is none yet or a chain went on since the
+// last. chains: all of them as their newest checkpoints are.
 void append_directory_checkpoint(const ChainsTree &chains, TimestampTz now);
 
 }  // namespace spine

@@ -18,7 +18,9 @@ void OpenChains::end() {
   events_.end();
 }
 
-bool is_unreadable(const ErrorData &error) { return tells_of_damage(error) || error.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT; }
+bool is_unreadable(const ErrorData &error) {
+  return tells_of_damage(error) || error.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT;
+}
 
 namespace {
 
@@ -45,7 +47,12 @@ class NodeList final : public SubtreeSink {
 class Check {
  public:
   Check(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree)
-      : organization_(organization), from_(from), size_(from == nullptr ? 0 : from->size), to_(to), with_tree_(with_tree), nodes_(CurrentMemoryContext) {}
+      : organization_(organization),
+        from_(from),
+        size_(from == nullptr ? 0 : from->size),
+        to_(to),
+        with_tree_(with_tree),
+        nodes_(CurrentMemoryContext) {}
 
   NewEvents run(OpenChains *open) {
     found_ = {};
@@ -91,8 +98,8 @@ class Check {
       add_fault(size_, "checkpoint_broken");
   }
 
-  // What the chain goes on from: the checkpoint's last event, as it is there or as the anchor has it; the next event that is read is
-  // the one behind it. Without it, that is a fault, and it goes on from what the checkpoint says.
+  // What the chain goes on from: the checkpoint's last event, as it is there or as the anchor has it; the next event
+  // that is read is the one behind it. Without it, that is a fault, and it goes on from what the checkpoint says.
   Anchor beginning(OpenChains *open) {
     ChainScan *scan = &open->events();
     Anchor begin{size_, PG_INT64_MIN, found_.head_hash};
@@ -159,7 +166,8 @@ class Check {
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(each);
     int64 first_missing = 0;
-    for (int64 missing = parts_.end(organization_, &first_missing); missing > 0; missing--) add_fault(first_missing, FaultKind::part_missing);
+    for (int64 missing = parts_.end(organization_, &first_missing); missing > 0; missing--)
+      add_fault(first_missing, FaultKind::part_missing);
   }
 
   static void require_walked(Status status) {
@@ -178,11 +186,13 @@ class Check {
 
 }  // namespace
 
-NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree) {
+NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to,
+                           bool with_tree) {
   return Check(organization, from, to, with_tree).run(open);
 }
 
-NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to, int64 directory_number, TimestampTz now, ChainCheckpoint *taken) {
+NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to,
+                       int64 directory_number, TimestampTz now, ChainCheckpoint *taken) {
   NewEvents found = check_new_events(open, organization, newest, to, true);
   if (found.faults > 0 || found.events == 0) return found;
   taken->organization = organization;

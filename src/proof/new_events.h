@@ -38,14 +38,17 @@ struct NewEvents {
   int64 node_count;
 };
 
-// Verifies the events behind a checkpoint, or all events of a chain that has none (null), up to and with a sequence: content,
-// links, order, gaps, and that the checkpoint's last event is still what it was. open: what is unreadable is raised; null: the chain
-// is opened for it alone, and what is unreadable is a fault. with_tree: goes on with the tree; else range and nodes are nothing.
-NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree);
+// Verifies the events behind a checkpoint, or all events of a chain that has none (null), up to and with a sequence:
+// content, links, order, gaps, and that the checkpoint's last event is still what it was. open: what is unreadable is
+// raised; null: the chain is opened for it alone, and what is unreadable is a fault. with_tree: goes on with the tree;
+// else range and nodes are nothing.
+NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to,
+                           bool with_tree);
 
-// Takes a checkpoint of one chain up to and with a sequence, where there is something new: writes its row and the nodes. Connected to
-// SPI, with lock_checkpoints. newest: the chain's newest checkpoint, or null. Returns what was found; *taken is the new one where there
-// were new events and no faults. open: as for check_new_events.
-NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to, int64 directory_number, TimestampTz now, ChainCheckpoint *taken);
+// Takes a checkpoint of one chain up to and with a sequence, where there is something new: writes its row and the
+// nodes. Connected to SPI, with lock_checkpoints. newest: the chain's newest checkpoint, or null. Returns what was
+// found; *taken is the new one where there were new events and no faults. open: as for check_new_events.
+NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to,
+                       int64 directory_number, TimestampTz now, ChainCheckpoint *taken);
 
 }  // namespace spine

@@ -25,7 +25,8 @@ Datum proof_datum(const Proof &proof) {
 
 void require_order(int64 old_size, int64 new_size) {
   if (old_size > new_size)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("a tree of " INT64_FORMAT " is no beginning of one of " INT64_FORMAT, old_size, new_size),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
+                    errmsg("a tree of " INT64_FORMAT " is no beginning of one of " INT64_FORMAT, old_size, new_size),
                     errhint("Pass the smaller one first.")));
 }
 
@@ -34,7 +35,8 @@ void put_row(FunctionCallInfo fcinfo, const Datum *values, const bool *nulls) {
   const bool none[most] = {};
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   Assert(result->setDesc->natts <= most);
-  tuplestore_putvalues(result->setResult, result->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls == nullptr ? none : nulls));
+  tuplestore_putvalues(result->setResult, result->setDesc, const_cast<Datum *>(values),
+                       const_cast<bool *>(nulls == nullptr ? none : nulls));
 }
 
 bool may_prove(const Uuid &organization) { return is_notary() || require_reading(events_relid()).has(organization); }
@@ -43,7 +45,8 @@ namespace {
 
 // To whom it is none of his, an organization has no events.
 [[noreturn]] void report_no_tree(const Uuid &organization) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("organization %s has 0 events, and no tree", uuid_text(organization)),
+  ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
+                  errmsg("organization %s has 0 events, and no tree", uuid_text(organization)),
                   errhint("spine.tree_head(organization_id) says how many there are.")));
 }
 
@@ -52,12 +55,15 @@ int elements(FunctionCallInfo fcinfo, int argument, Oid type, Datum **values) {
   bool *nulls;
   int count;
   bool is_uuid = type == UUIDOID;
-  deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), type, is_uuid ? UUID_LEN : static_cast<int>(sizeof(int64)), !is_uuid && FLOAT8PASSBYVAL,
-                    is_uuid ? TYPALIGN_CHAR : TYPALIGN_DOUBLE, values, &nulls, &count);
+  deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), type, is_uuid ? UUID_LEN : static_cast<int>(sizeof(int64)),
+                    !is_uuid && FLOAT8PASSBYVAL, is_uuid ? TYPALIGN_CHAR : TYPALIGN_DOUBLE, values, &nulls, &count);
   for (int i = 0; i < count; i++)
     if (nulls[i])
       ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                      errmsg("element %d of %s is null", i + 1, argument == 0 ? "organization_ids" : argument == 1 ? "old_sizes" : "new_sizes"),
+                      errmsg("element %d of %s is null", i + 1,
+                             argument == 0   ? "organization_ids"
+                             : argument == 1 ? "old_sizes"
+                                             : "new_sizes"),
                       errhint("Pass organizations, and two sizes for each.")));
   return count;
 }
@@ -90,7 +96,8 @@ void find_event(const Uuid &id, Uuid *organization, int64 *sequence) {
   scan.end();
   if (!is_known)
     ereport(ERROR, (errcode(ERRCODE_SPINE_UNKNOWN_EVENT), errmsg("there is no event %s", uuid_text(id)),
-                    errhint("Pass the id of an event of spine.events. Of one that was retired, use evidence that was exported before.")));
+                    errhint("Pass the id of an event of spine.events. Of one that was retired, use evidence that was "
+                            "exported before.")));
 }
 
 }  // namespace
@@ -138,7 +145,8 @@ PGDLLEXPORT Datum spine_prove_inclusion(PG_FUNCTION_ARGS) {
   Hash root = tree.root(size);
   Proof proof;
   tree.prove_inclusion(sequence, size, root, &proof);
-  Datum values[] = {Int64GetDatum(sequence - 1), Int64GetDatum(size), hash_datum(root), hash_datum(tree.event_hash(sequence)), proof_datum(proof)};
+  Datum values[] = {Int64GetDatum(sequence - 1), Int64GetDatum(size), hash_datum(root),
+                    hash_datum(tree.event_hash(sequence)), proof_datum(proof)};
   tree.end();
   put_row(fcinfo, values);
   return static_cast<Datum>(0);
@@ -168,9 +176,10 @@ PGDLLEXPORT Datum spine_prove_growth(PG_FUNCTION_ARGS) {
   int count = elements(fcinfo, 0, UUIDOID, &organizations);
   int old_count = elements(fcinfo, 1, INT8OID, &old_sizes), new_count = elements(fcinfo, 2, INT8OID, &new_sizes);
   if (old_count != count || new_count != count)
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("organization_ids has %d elements, old_sizes %d and new_sizes %d", count, old_count, new_count),
-                    errhint("Pass two sizes for each organization.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+             errmsg("organization_ids has %d elements, old_sizes %d and new_sizes %d", count, old_count, new_count),
+             errhint("Pass two sizes for each organization.")));
   bool is_notary = spine::is_notary();
   Organizations readable = is_notary ? Organizations{} : require_reading(events_relid());
   MemoryContext outer = CurrentMemoryContext;

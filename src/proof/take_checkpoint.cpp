@@ -48,9 +48,9 @@ class ChainEnds {
     count_ = most_ = 0;
     seek(last_uuid);
   }
-  // A few events of a chain are passed over faster than the next chain is sought by the index; where chains are long, each of them
-  // costs a row that is read for nothing, so that is tried now and then. An event that cannot be read ends its chain with no hash, so
-  // that somebody looks there.
+  // A few events of a chain are passed over faster than the next chain is sought by the index; where chains are long,
+  // each of them costs a row that is read for nothing, so that is tried now and then. An event that cannot be read ends
+  // its chain with no hash, so that somebody looks there.
   bool next(ChainEnd *end) {
     constexpr int few = 3, now_and_then = 64;
     if (++count_ % now_and_then == 0) most_ = few;
@@ -66,7 +66,8 @@ class ChainEnds {
       const Event &event = scan_.event();
       if (!event.has(Column::organization_id) || (any_ && event.organization_id >= last_)) continue;
       bool is_readable = scan_.why() == nullptr && event.has(Column::sequence) && event.has(Column::event_hash);
-      *end = {event.organization_id, is_readable ? event.sequence : 0, is_readable ? hash_of(event.event_hash) : Hash{}};
+      *end = {event.organization_id, is_readable ? event.sequence : 0,
+              is_readable ? hash_of(event.event_hash) : Hash{}};
       last_ = event.organization_id;
       any_ = true;
       return true;
@@ -94,11 +95,12 @@ class ChainEnds {
 bool is_unchanged(const ChainCheckpoint &checkpoint, const ChainEnd *end, AnchorReader *anchors) {
   if (end != nullptr) return end->sequence == checkpoint.size && end->hash == checkpoint.head_hash;
   Anchor anchor;
-  return anchors->find(checkpoint.organization, PG_INT64_MAX, &anchor) && anchor.sequence == checkpoint.size && anchor.hash == checkpoint.head_hash;
+  return anchors->find(checkpoint.organization, PG_INT64_MAX, &anchor) && anchor.sequence == checkpoint.size &&
+         anchor.hash == checkpoint.head_hash;
 }
 
-// Calls use(organization, checkpoint or null, end or null) for each chain that has one or the other, from the last organization to the
-// first.
+// Calls use(organization, checkpoint or null, end or null) for each chain that has one or the other, from the last
+// organization to the first.
 template <class Use>
 void each_chain(Use use) {
   NewestCheckpoints checkpoints;
@@ -112,7 +114,8 @@ void each_chain(Use use) {
     CHECK_FOR_INTERRUPTS();
     bool of_checkpoint = has_checkpoint && (!has_end || checkpoint.organization >= end.organization);
     bool of_end = has_end && (!has_checkpoint || end.organization >= checkpoint.organization);
-    use(of_end ? end.organization : checkpoint.organization, of_checkpoint ? &checkpoint : nullptr, of_end ? &end : nullptr);
+    use(of_end ? end.organization : checkpoint.organization, of_checkpoint ? &checkpoint : nullptr,
+        of_end ? &end : nullptr);
     if (of_checkpoint) has_checkpoint = checkpoints.next(&checkpoint);
     if (of_end) has_end = ends.next(&end);
   }
@@ -120,8 +123,8 @@ void each_chain(Use use) {
   checkpoints.end();
 }
 
-// Calls work(open) with all chains open. Where something cannot be read, what that did is rolled back, and clear(), then work(null) are
-// called: then each chain is opened for it alone, and only what is about that chain fails.
+// Calls work(open) with all chains open. Where something cannot be read, what that did is rolled back, and clear(),
+// then work(null) are called: then each chain is opened for it alone, and only what is about that chain fails.
 template <class Work, class Clear>
 void with_open_chains(Work work, Clear clear) {
   auto at_once = [&] {
@@ -135,12 +138,15 @@ void with_open_chains(Work work, Clear clear) {
   work(nullptr);
 }
 
-void clear_rows(FunctionCallInfo fcinfo) { tuplestore_clear(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->setResult); }
+void clear_rows(FunctionCallInfo fcinfo) {
+  tuplestore_clear(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->setResult);
+}
 
 // What a call takes. Rows of the result are put as it is found.
 class Taking {
  public:
-  explicit Taking(FunctionCallInfo fcinfo) : fcinfo_(fcinfo), now_(GetCurrentTimestamp()), number_(next_directory_number()) {
+  explicit Taking(FunctionCallInfo fcinfo)
+      : fcinfo_(fcinfo), now_(GetCurrentTimestamp()), number_(next_directory_number()) {
     each_ = AllocSetContextCreate(CurrentMemoryContext, "chain of which a checkpoint is taken", ALLOCSET_DEFAULT_SIZES);
   }
 
@@ -150,7 +156,8 @@ class Taking {
       anchors.begin();
       each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *end) {
         ChainCheckpoint taken;
-        bool goes_on = (newest == nullptr || !is_unchanged(*newest, end, &anchors)) && take(open, organization, newest, &taken);
+        bool goes_on =
+            (newest == nullptr || !is_unchanged(*newest, end, &anchors)) && take(open, organization, newest, &taken);
         if (goes_on || newest != nullptr) chains_.add(goes_on ? taken : *newest);
       });
       anchors.end();
@@ -178,7 +185,9 @@ class Taking {
                         at == nullptr ? static_cast<Datum>(0) : hash_datum(at->head_hash),
                         Int64GetDatum(found.events),
                         BoolGetDatum(is_intact),
-                        is_intact ? static_cast<Datum>(0) : text_datum(psprintf("%s at sequence " INT64_FORMAT, found.first_fault, found.first_fault_sequence))};
+                        is_intact ? static_cast<Datum>(0)
+                                  : text_datum(psprintf("%s at sequence " INT64_FORMAT, found.first_fault,
+                                                        found.first_fault_sequence))};
       bool nulls[] = {false, false, false, at == nullptr, false, false, is_intact};
       put_row(fcinfo_, values, nulls);
     }
@@ -207,15 +216,20 @@ void keep_checkpoint(const Uuid &organization, int64 size, const Hash &head_hash
   if (is_there && taken.is_sound() && taken.head_hash == head_hash) return;
   if (is_there)
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
-                    errmsg("the chain of organization %s is not the one that its checkpoint at " INT64_FORMAT " is of", uuid_text(organization), size),
+                    errmsg("the chain of organization %s is not the one that its checkpoint at " INT64_FORMAT " is of",
+                           uuid_text(organization), size),
                     errhint("Nothing was retired. Compare the chain with a backup, and with what was signed.")));
   if (!any || newest.size < size) {
-    NewEvents found = extend_chain(nullptr, organization, any ? &newest : nullptr, size, next_directory_number(), GetCurrentTimestamp(), &taken);
+    NewEvents found = extend_chain(nullptr, organization, any ? &newest : nullptr, size, next_directory_number(),
+                                   GetCurrentTimestamp(), &taken);
     if (found.faults == 0 && found.last_sequence == size) return;
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
-                    errmsg("the chain of organization %s is not what its last checkpoint says: %s at sequence " INT64_FORMAT, uuid_text(organization),
-                           found.faults > 0 ? found.first_fault : "event_missing", found.faults > 0 ? found.first_fault_sequence : found.last_sequence + 1),
-                    errhint("Nothing was retired. SELECT * FROM spine.find_chain_faults('%s') says more; mend it first.", uuid_text(organization))));
+    ereport(ERROR,
+            (errcode(ERRCODE_SPINE_NOT_INTACT),
+             errmsg("the chain of organization %s is not what its last checkpoint says: %s at sequence " INT64_FORMAT,
+                    uuid_text(organization), found.faults > 0 ? found.first_fault : "event_missing",
+                    found.faults > 0 ? found.first_fault_sequence : found.last_sequence + 1),
+             errhint("Nothing was retired. SELECT * FROM spine.find_chain_faults('%s') says more; mend it first.",
+                     uuid_text(organization))));
   }
   // It has gone on since: what is kept is covered by what its newest checkpoint says.
   ChainTree tree;
@@ -300,7 +314,9 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
                       Int64GetDatum(found.faults),
                       Int64GetDatum(found.first_fault_sequence),
                       is_fine ? static_cast<Datum>(0) : text_datum(found.first_fault)};
-    bool nulls[] = {false, is_fine && !any, none, none, none, none || newest->directory_number >= next, false, !any, !any, false, is_fine, is_fine};
+    bool nulls[] = {
+        false, is_fine && !any, none,    none,   none, none || newest->directory_number >= next, false, !any,
+        !any,  false,           is_fine, is_fine};
     put_row(fcinfo, values, nulls);
     MemoryContextSwitchTo(outer);
     MemoryContextReset(each);

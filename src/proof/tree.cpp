@@ -55,10 +55,13 @@ void ChainTree::seek(const Uuid &organization) {
   before_ = CompactRange();
   if (retired_ == 0) return;
   ChainCheckpoint at;
-  if (!checkpoints_.last_upto(organization, retired_, &at) || at.size != retired_ || at.head_hash != anchor.hash || !at.is_sound())
+  if (!checkpoints_.last_upto(organization, retired_, &at) || at.size != retired_ || at.head_hash != anchor.hash ||
+      !at.is_sound())
     ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                    errmsg("organization %s has no sound checkpoint at its anchor, event " INT64_FORMAT, uuid_text(organization), retired_),
-                    errhint("Without it nothing can be proved of what came later: restore its row in spine.checkpoints from a backup, or "
+                    errmsg("organization %s has no sound checkpoint at its anchor, event " INT64_FORMAT,
+                           uuid_text(organization), retired_),
+                    errhint("Without it nothing can be proved of what came later: restore its row in spine.checkpoints "
+                            "from a backup, or "
                             "attach what was retired with spine.attach_partition.")));
   before_ = at.range;
   last_retired_ = at.head_hash;
@@ -77,12 +80,15 @@ void ChainTree::require_size(int64 size) {
                     errhint("Pass how many of the chain's events the tree is to have, 1 at the least.")));
   if (size > events())
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
-                    errmsg("organization %s has " INT64_FORMAT " events, and no tree of " INT64_FORMAT, uuid_text(organization_), events(), size),
+                    errmsg("organization %s has " INT64_FORMAT " events, and no tree of " INT64_FORMAT,
+                           uuid_text(organization_), events(), size),
                     errhint("spine.tree_head(organization_id) says how many there are.")));
 }
 
 void ChainTree::report_missing(int64 sequence) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT), errmsg("event " INT64_FORMAT " of organization %s is missing or damaged", sequence, uuid_text(organization_)),
+  ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
+                  errmsg("event " INT64_FORMAT " of organization %s is missing or damaged", sequence,
+                         uuid_text(organization_)),
                   errhint("SELECT * FROM spine.find_chain_faults('%s') says more.", uuid_text(organization_))));
 }
 
@@ -173,9 +179,11 @@ void ChainTree::require(ProofStatus status, int64 size) {
       return;
     case ProofStatus::hash_not_found:
       ereport(ERROR, (errcode(ERRCODE_SPINE_RETIRED_EVENT),
-                      errmsg("events 1 to " INT64_FORMAT " of organization %s were retired, and this proof asks for some of them", retired_,
-                             uuid_text(organization_)),
-                      errhint("Use evidence that was exported before, or attach the table that has them with spine.attach_partition.")));
+                      errmsg("events 1 to " INT64_FORMAT
+                             " of organization %s were retired, and this proof asks for some of them",
+                             retired_, uuid_text(organization_)),
+                      errhint("Use evidence that was exported before, or attach the table that has them with "
+                              "spine.attach_partition.")));
     case ProofStatus::hashing_failed:
       require_hashed(Status::crypto_failed);
       return;
@@ -204,20 +212,24 @@ void ChainTree::report_broken(int64 size) {
     for (int i = 0; i < leaves_a_node; i++) {
       int64 index = one->number * leaves_a_node + i;
       if (one->has[i] && is_broken(one->level, index, one->hash[i]))
-        ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                        errmsg("node " INT64_FORMAT " of level %u in the tree of organization %s is not what lies below it", index, one->level,
-                               uuid_text(organization_)),
-                        errdetail("Its row in spine.tree_nodes, or an event below it, was altered."), errhint("%s", hint)));
+        ereport(ERROR,
+                (errcode(ERRCODE_SPINE_BROKEN_PROOF),
+                 errmsg("node " INT64_FORMAT " of level %u in the tree of organization %s is not what lies below it",
+                        index, one->level, uuid_text(organization_)),
+                 errdetail("Its row in spine.tree_nodes, or an event below it, was altered."), errhint("%s", hint)));
     }
   }
-  ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                  errmsg("what is stored of organization %s does not lead to the root of its first " INT64_FORMAT " events", uuid_text(organization_), size),
-                  errdetail("A row in spine.checkpoints, or an event, was altered."), errhint("%s", hint)));
+  ereport(ERROR,
+          (errcode(ERRCODE_SPINE_BROKEN_PROOF),
+           errmsg("what is stored of organization %s does not lead to the root of its first " INT64_FORMAT " events",
+                  uuid_text(organization_), size),
+           errdetail("A row in spine.checkpoints, or an event, was altered."), errhint("%s", hint)));
 }
 
-// Roots and proofs ------------------------------------------------------------------------------------------------------
+// Roots and proofs --------------------------------------------------------------------------------------------------
 
-// Behind the newest checkpoint the tree grows from that; up to it, it is shown to be the beginning of a later one, or that one.
+// Behind the newest checkpoint the tree grows from that; up to it, it is shown to be the beginning of a later one, or
+// that one.
 Hash ChainTree::root(int64 size) {
   require_size(size);
   ChainCheckpoint before, behind;
@@ -245,7 +257,8 @@ Hash ChainTree::root(int64 size) {
 void ChainTree::prove_inclusion(int64 sequence, int64 size, const Hash &root, Proof *proof) {
   if (sequence < 1 || sequence > size)
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
-                    errmsg("event " INT64_FORMAT " of organization %s is not in its tree of " INT64_FORMAT " events", sequence, uuid_text(organization_), size),
+                    errmsg("event " INT64_FORMAT " of organization %s is not in its tree of " INT64_FORMAT " events",
+                           sequence, uuid_text(organization_), size),
                     errhint("Pass a sequence from 1 to the size of the tree.")));
   uint64_t index = static_cast<uint64_t>(sequence - 1), leaves = static_cast<uint64_t>(size);
   Hash leaf;
@@ -263,13 +276,13 @@ void ChainTree::prove_consistency(int64 old_size, int64 new_size, Hash *old_root
   require_consistency(old_size, new_size, *old_root, *new_root, proof);
 }
 
-// All that the proof needs of the old tree is in its compact range. That the chain is still the old one's, its last event tells, whose
-// hash stands on those of all before it.
+// All that the proof needs of the old tree is in its compact range. That the chain is still the old one's, its last
+// event tells, whose hash stands on those of all before it.
 bool ChainTree::prove_growth(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof) {
   constexpr int64 few = 10000;
   ChainCheckpoint from, to;
-  if (old_size < retired_ || new_size - old_size > few || !checkpoints_.first_from(organization_, old_size, &from) || from.size != old_size ||
-      !checkpoints_.first_from(organization_, new_size, &to) || to.size != new_size)
+  if (old_size < retired_ || new_size - old_size > few || !checkpoints_.first_from(organization_, old_size, &from) ||
+      from.size != old_size || !checkpoints_.first_from(organization_, new_size, &to) || to.size != new_size)
     return false;
   if (!from.is_sound()) report_broken(old_size);
   if (!to.is_sound()) report_broken(new_size);
@@ -293,7 +306,8 @@ bool ChainTree::prove_growth(int64 old_size, int64 new_size, Hash *old_root, Has
   return true;
 }
 
-void ChainTree::require_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root, Proof *proof) {
+void ChainTree::require_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root,
+                                    Proof *proof) {
   Proof own;
   if (proof == nullptr) proof = &own;
   uint64_t from = static_cast<uint64_t>(old_size), to = static_cast<uint64_t>(new_size);

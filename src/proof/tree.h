@@ -1,5 +1,6 @@
-// The tree of one chain, made of what is stored: its events, its inner nodes, its checkpoints. None of the stored hashes is
-// believed: what is proved leads to a root that a checkpoint has, or that its compact range gives with the events behind it.
+// The tree of one chain, made of what is stored: its events, its inner nodes, its checkpoints. None of the stored
+// hashes is believed: what is proved leads to a root that a checkpoint has, or that its compact range gives with the
+// events behind it.
 #pragma once
 
 #include "proof/checkpoints.h"
@@ -24,7 +25,8 @@ class ChainTree final : public TreeSource {
   // Raises SP100 where the chain has never had so many events.
   void require_size(int64 size);
 
-  // The root of the chain's first so many events, 1 or more. Raises SP100, SP101, SP102, and SP090 where an event is missing.
+  // The root of the chain's first so many events, 1 or more. Raises SP100, SP101, SP102, and SP090 where an event is
+  // missing.
   Hash root(int64 size);
 
   // Proofs, known to lead to those roots. An event is named by its sequence. They raise the same.
@@ -55,7 +57,8 @@ class ChainTree final : public TreeSource {
 
   // The same, of roots that are known. proof: null where it does not matter.
   void require_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root, Proof *proof);
-  // The same where both are checkpoints, between which are few events: by these, and nothing older than them. false: they are not.
+  // The same where both are checkpoints, between which are few events: by these, and nothing older than them. false:
+  // they are not.
   bool prove_growth(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof);
 
   // After a seek of the events: whether the next one is that one, with a hash.

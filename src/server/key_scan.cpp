@@ -22,7 +22,8 @@ void KeyScan::begin(const char *table, std::initializer_list<Oid> types, const c
             : index == nullptr    ? RelationGetPrimaryKeyIndex(relation_)
                                   : get_relname_relid(index, RelationGetNamespace(relation_));
   if (!OidIsValid(key) || IndexGetRelation(key, true) != RelationGetRelid(relation_))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE), errmsg("table \"spine.%s\" or its index is missing, or not as CREATE EXTENSION made it", table),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE),
+                    errmsg("table \"spine.%s\" or its index is missing, or not as CREATE EXTENSION made it", table),
                     errhint("What the spine says rests on it; have a superuser put it back.")));
   index_ = index_open(key, AccessShareLock);
   slot_ = table_slot_create(relation_, nullptr);
@@ -41,7 +42,8 @@ bool KeyScan::next() {
 
 void KeyScan::report_damaged(int column) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE),
-                  errmsg("column \"%s\" of a row of table \"spine.%s\" is damaged", NameStr(TupleDescAttr(RelationGetDescr(relation_), column - 1)->attname), name_),
+                  errmsg("column \"%s\" of a row of table \"spine.%s\" is damaged",
+                         NameStr(TupleDescAttr(RelationGetDescr(relation_), column - 1)->attname), name_),
                   errhint("Restore the row from a backup.")));
 }
 

@@ -14,8 +14,8 @@ extern "C" {
 
 namespace spine {
 
-// The next row that an index finds. memory: the one in which the scan began, for the scan keeps there what it learns of dead rows, and
-// the caller's may not last as long.
+// The next row that an index finds. memory: the one in which the scan began, for the scan keeps there what it learns of
+// dead rows, and the caller's may not last as long.
 inline bool next_of_index(MemoryContext memory, IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot) {
   MemoryContext before = MemoryContextSwitchTo(memory);
   bool any = index_getnext_slot(scan, direction, slot);
@@ -25,8 +25,8 @@ inline bool next_of_index(MemoryContext memory, IndexScanDesc scan, ScanDirectio
 
 class KeyScan {
  public:
-  // table: in schema spine, with columns of these types at the least. index: its name, or null for the primary key. Raises
-  // SP046 where the table or the index is missing or another.
+  // table: in schema spine, with columns of these types at the least. index: its name, or null for the primary key.
+  // Raises SP046 where the table or the index is missing or another.
   void begin(const char *table, std::initializer_list<Oid> types, const char *index, int keys);
   // Goes to what the keys find; for another find too.
   void find(const ScanKeyData *keys, ScanDirection direction);

@@ -14,11 +14,13 @@ namespace spine {
 class AnchorReader {
  public:
   void begin();
-  // The chain's anchor; false: it begins at its first event. below: the last one before this sequence. Raises SP046 for a
-  // damaged one. It raises it where the table's key is missing, too.
+  // The chain's anchor; false: it begins at its first event. below: the last one before this sequence. Raises SP046 for
+  // a damaged one, and where the table's key is missing.
   bool find(const Uuid &organization, int64 below, Anchor *anchor) { return find(organization, below, false, anchor); }
   // The first one from this sequence on.
-  bool find_from(const Uuid &organization, int64 from, Anchor *anchor) { return find(organization, from, true, anchor); }
+  bool find_from(const Uuid &organization, int64 from, Anchor *anchor) {
+    return find(organization, from, true, anchor);
+  }
   void end();
 
  private:
