@@ -115,6 +115,21 @@ ALTER TABLE spine.events DISABLE TRIGGER ALL;
 \set ECHO none
 
 \echo
+\echo '== On a machine of its own, a notary signs how far every chain is'
+\set ECHO queries
+CREATE ROLE notary LOGIN;
+SELECT spine.grant_notary('notary');
+\set ECHO none
+\! set -x; spine-notary keygen --name spine.example/payroll --key key >public
+\! set -x; spine-notary init --database "dbname=payroll user=notary" --origin spine.example/payroll --state state --key key
+
+\echo
+\echo '== Evidence of ACME: a file that is checked on any machine, without the server'
+\! { sed 's/^key:/log/' public; echo 'quorum none'; } >policy
+\! set -x; spine-notary export --database dbname=payroll --organization aaaaaaaa-0000-4000-8000-000000000001 --reason 'audit 2026' --output acme.ndjson
+\! (set -x; spine-verify --policy policy acme.ndjson) | tail -n 1
+
+\echo
 \echo '== One who alters the catalogs in a session without the library can, and raises a payout of the past'
 \set ECHO queries
 \c
@@ -136,3 +151,35 @@ SELECT left(organization_id::text, 4) AS org, intact, events, faults, first_faul
 SELECT left(f.organization_id::text, 4) AS org, f.sequence AS seq, f.fault, left(encode(f.expected, 'hex'), 8) AS expected,
        left(encode(f.found, 'hex'), 8) AS found, e.event_type, e.payload
   FROM spine.find_chain_faults() f JOIN spine.events e ON e.id = f.event_id;
+\set ECHO none
+
+\echo
+\echo '== So he computes hashes that fit, and writes the chain anew: it says that it is intact'
+-- In a table of his own first: sessions that have loaded the library refuse to change events.
+CREATE TABLE forged (organization_id uuid, sequence bigint, previous_hash bytea, event_hash bytea);
+DO $$
+DECLARE
+  e spine.events;
+  link bytea := decode(repeat('00', 32), 'hex');
+BEGIN
+  FOR e IN SELECT * FROM spine.events WHERE organization_id = 'aaaaaaaa-0000-4000-8000-000000000001' ORDER BY sequence LOOP
+    e.previous_hash := link;
+    link := spine.event_digest(e);
+    INSERT INTO forged VALUES (e.organization_id, e.sequence, e.previous_hash, link);
+  END LOOP;
+END
+$$;
+\c
+\set ECHO queries
+UPDATE spine.events e SET previous_hash = f.previous_hash, event_hash = f.event_hash
+  FROM forged f WHERE (e.organization_id, e.sequence) = (f.organization_id, f.sequence);
+SELECT left(organization_id::text, 4) AS org, intact, events, faults, first_fault FROM spine.verify_chain();
+\set ECHO none
+
+\echo
+\echo '== But that is not what was signed: the notary refuses, and says whose chain it is'
+\! (set -x; spine-notary once --database "dbname=payroll user=notary" --origin spine.example/payroll --state state --key key); echo "exit code $?"
+
+\echo
+\echo '== And the evidence says what the payout was'
+\! (set -x; spine-verify --policy policy acme.ndjson) | tail -n 1; grep -o '"amount":[^,]*,"employee":"Grace"' acme.ndjson

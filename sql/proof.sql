@@ -128,6 +128,20 @@ SELECT count(*) AS differences
  WHERE o.number <= n.number AND (c.old_root, c.new_root, c.proof) IS DISTINCT FROM (o.root, n.root, rfc.subproof(o.number::int, l.leaves, true));
 SELECT count(DISTINCT split_part(entry, E'\n', 6)) AS databases FROM spine.directory_checkpoints;
 
+-- Of many chains at once, in the order in which they are named.
+SELECT g.organization_id = o.id AS in_order, (g.old_root, g.new_root, g.proof) = (c.old_root, c.new_root, c.proof) AS is_the_same
+  FROM spine.prove_growth(ARRAY[:'p', :'o', :'p']::uuid[], '{2,300,3}', '{9,640,3}') WITH ORDINALITY g (organization_id, old_root, new_root, proof, n)
+  JOIN unnest(ARRAY[:'p', :'o', :'p']::uuid[], '{2,300,3}'::bigint[], '{9,640,3}'::bigint[]) WITH ORDINALITY o (id, old_size, new_size, n) USING (n),
+       spine.prove_consistency(o.id, o.old_size, o.new_size) c ORDER BY n;
+SELECT count(*) FROM spine.prove_growth('{}', '{}', '{}');
+SELECT count(*) FROM spine.prove_growth(NULL, '{1}', '{1}');
+SELECT count(*) FROM spine.prove_growth(ARRAY[:'o', :'p']::uuid[], '{1}', '{1,2}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM spine.prove_growth(ARRAY[:'o', :'p']::uuid[], '{1,NULL}', '{1,2}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM spine.prove_growth(ARRAY[:'o', :'p']::uuid[], '{1,2}', '{1,1}');
+SELECT count(*) FROM spine.prove_growth(ARRAY[:'o', :'p']::uuid[], '{1,2}', '{1,100000}');
+
 -- Notes. The spine does not judge who signed.
 CREATE FUNCTION note(body text) RETURNS text LANGUAGE sql AS $$
   SELECT body || E'\n— spine.example/log ' || replace(encode('\x01020304'::bytea || sha256('a') || sha256('b'), 'base64'), E'\n', '') || E'\n'
@@ -236,6 +250,7 @@ INSERT INTO calls (call) VALUES
   ('SELECT size > 0 FROM spine.tree_head(''00000000-0000-4000-8000-0000000f3002'')'),
   ('SELECT size > 0 FROM spine.tree_head(''00000000-0000-4000-8000-0000000f3001'', 5)'),
   ('SELECT cardinality(proof) FROM spine.prove_consistency(''00000000-0000-4000-8000-0000000f3001'', 3, 640)'),
+  ('SELECT cardinality(proof) FROM spine.prove_growth(''{00000000-0000-4000-8000-0000000f3001}'', ''{3}'', ''{640}'')'),
   ('SELECT cardinality(proof) > 0 FROM spine.prove_inclusion(''00000000-0000-4000-8000-0000000f3001'', 3, 640)'),
   ('SELECT cardinality(proof) FROM spine.prove_inclusion(''00000000-0000-4000-8000-0000000f3002'', 1, 2)'),
   ('SELECT cardinality(proof) FROM spine.prove_directory_consistency(1, 2)'),

@@ -185,6 +185,17 @@ COMMENT ON FUNCTION spine.prove_consistency(uuid, bigint, bigint) IS
   'Proves that the chain''s tree of new_size begins with that of old_size, as RFC 6962 section 2.1.2 has it. For who reads the '
   'organization''s events, and for notaries. Raises what spine.tree_head does';
 
+CREATE FUNCTION spine.prove_growth(organization_ids uuid[], old_sizes bigint[], new_sizes bigint[]) RETURNS TABLE (
+  organization_id uuid,
+  old_root        bytea,
+  new_root        bytea,
+  proof           bytea[]
+)
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'spine_prove_growth';
+COMMENT ON FUNCTION spine.prove_growth(uuid[], bigint[], bigint[]) IS
+  'What spine.prove_consistency proves, of many organizations in one call, in the order of the array: old_sizes and new_sizes have an element '
+  'for each. For who reads the organizations'' events, and for notaries. Raises what spine.tree_head does, 22004, 22023';
+
 CREATE FUNCTION spine.prove_directory_consistency(old_number bigint, new_number bigint) RETURNS TABLE (
   old_root bytea,
   new_root bytea,

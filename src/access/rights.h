@@ -114,6 +114,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "tree_head", readers | notary},
     {ObjectKind::function, "prove_inclusion", readers},
     {ObjectKind::function, "prove_consistency", readers | notary},
+    {ObjectKind::function, "prove_growth", readers | notary},
     {ObjectKind::function, "prove_directory_consistency", readers | notary},
     {ObjectKind::function, "verify_since_checkpoint", readers},
     {ObjectKind::function, "event_line", readers},

@@ -2,6 +2,7 @@
 
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/key_scan.h"
 
 extern "C" {
 #include <access/table.h>
@@ -43,6 +44,7 @@ SqlArgument array_of(const Organizations &organizations) {
 }
 
 void PositionScan::begin(const char *subscription) {
+  memory_ = CurrentMemoryContext;
   Oid schema = get_namespace_oid("spine", false);
   relation_ = table_open(get_relname_relid("subscription_positions", schema), AccessShareLock);
   index_ = index_open(get_relname_relid("subscription_positions_pkey", schema), AccessShareLock);
@@ -59,7 +61,7 @@ bool PositionScan::find(const Uuid &organization, int64 *sequence) {
   ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, TEXTOID, index_->rd_indcollation[0], F_TEXTEQ, subscription_);
   ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&one));
   index_rescan(scan_, keys, lengthof(keys), nullptr, 0);
-  if (!index_getnext_slot(scan_, ForwardScanDirection, slot_)) return false;
+  if (!next_of_index(memory_, scan_, ForwardScanDirection, slot_)) return false;
   slot_getsomeattrs(slot_, 3);
   if (slot_->tts_isnull[1] || slot_->tts_isnull[2])
     ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE), errmsg("a row of spine.subscription_positions has no organization_id or no sequence"),

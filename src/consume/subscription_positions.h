@@ -37,6 +37,7 @@ class PositionScan {
   TupleTableSlot *slot_;
   IndexScanDesc scan_;
   Datum subscription_;
+  MemoryContext memory_;  // in which the scan began
 };
 
 }  // namespace spine

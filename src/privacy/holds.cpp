@@ -71,12 +71,6 @@ void name_privacy(void *organization) {
 
 }  // namespace
 
-void require_reason(FunctionCallInfo fcinfo, int argument) {
-  if (PG_ARGISNULL(argument) || VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) == 0)
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("reason is null or empty"),
-                    errhint("Say in a line why, without a person's data: it is recorded as an event.")));
-}
-
 void lock_privacy(const Uuid &organization) {
   LOCKTAG tag = lock_tag(hash_bytes_extended(organization.data(), static_cast<int>(organization.size()), 0), LockClass::privacy);
   ErrorContextCallback context;

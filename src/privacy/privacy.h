@@ -38,9 +38,6 @@ const Hold *hold_before(const Holds &holds, const Uuid *organization, TimestampT
 // its end, or to the rollback of the current savepoint.
 void lock_privacy(const Uuid &organization);
 
-// Raises 22004 where an argument that says why is null or empty.
-void require_reason(FunctionCallInfo fcinfo, int argument);
-
 // Raises SP079 where a retention policy keeps events of one of these organizations (a uuid[]) that were chained before ends, all
 // of which the table has. Connected to SPI, with pg_catalog as search_path. Nobody sets a policy from here to the transaction's end.
 void refuse_kept(Datum organizations, TimestampTz ends, const char *table);

@@ -7,12 +7,12 @@
 #include "proof/proof.h"
 #include "server/cached_table.h"
 #include "server/errors.h"
-#include "server/sql.h"
 #include "server/transaction_lock.h"
 #include "store/owners_rights.h"
 
 extern "C" {
 #include <catalog/pg_type.h>
+#include <executor/spi.h>
 #include <utils/array.h>
 #include <utils/fmgroids.h>
 #include <utils/memutils.h>
@@ -24,7 +24,15 @@ namespace spine {
 namespace {
 
 // The columns of spine.checkpoints.
-enum CheckpointColumn { organization_column = 1, size_column, root_column, head_column, range_column, number_column, taken_column };
+enum CheckpointColumn {
+  organization_column = 1,
+  size_column,
+  root_column,
+  head_column,
+  range_column,
+  number_column,
+  taken_column
+};
 
 void begin_checkpoints(KeyScan *scan, int keys) {
   scan->begin("checkpoints", {UUIDOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, TIMESTAMPTZOID}, nullptr, keys);
@@ -49,6 +57,16 @@ constexpr const char *insert_nodes =
 
 // Nodes written by one statement.
 constexpr int64 nodes_at_once = 10000;
+
+// A plan for the session, made where there is none yet.
+SPIPlanPtr kept_plan(SPIPlanPtr *plan, const char *statement, std::initializer_list<Oid> types) {
+  if (*plan == nullptr) {
+    SPIPlanPtr made = SPI_prepare(statement, static_cast<int>(types.size()), const_cast<Oid *>(types.begin()));
+    SPI_keepplan(made);
+    *plan = made;
+  }
+  return *plan;
+}
 
 }  // namespace
 
@@ -93,7 +111,8 @@ void NewestCheckpoints::begin(int64 number) {
   last_ = last_uuid;
 }
 
-// The rows of a chain that are passed over are its older ones; where those are many, the next chain is sought by the index.
+// The rows of a chain that are passed over are its older ones; where those are many, the next chain is sought by the
+// index.
 bool NewestCheckpoints::next(ChainCheckpoint *found) {
   constexpr int steps = 4;
   int passed = 0;
@@ -102,8 +121,8 @@ bool NewestCheckpoints::next(ChainCheckpoint *found) {
       memcpy(key_last_.data, last_.data(), UUID_LEN);
       ScanKeyData key;
       // Of the organization that was found last nothing is wanted any more.
-      ScanKeyInit(&key, organization_column, is_open_ ? BTLessStrategyNumber : BTLessEqualStrategyNumber, is_open_ ? F_UUID_LT : F_UUID_LE,
-                  UUIDPGetDatum(&key_last_));
+      ScanKeyInit(&key, organization_column, is_open_ ? BTLessStrategyNumber : BTLessEqualStrategyNumber,
+                  is_open_ ? F_UUID_LT : F_UUID_LE, UUIDPGetDatum(&key_last_));
       scan_.find(&key, BackwardScanDirection);
       is_first = false;
       passed = 0;
@@ -137,32 +156,36 @@ void lock_checkpoints() {
 }
 
 void put_checkpoint(const ChainCheckpoint &checkpoint) {
-  static SPIPlanPtr plan;
+  static SPIPlanPtr kept;
   OwnersRights rights;
   rights.begin_as_owner_of(spine_table("checkpoints"));
-  if (plan == nullptr) {
-    Oid types[] = {UUIDOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, TIMESTAMPTZOID};
-    SPIPlanPtr made = SPI_prepare(insert_checkpoint, lengthof(types), types);
-    SPI_keepplan(made);
-    plan = made;
-  }
+  SPIPlanPtr plan =
+      kept_plan(&kept, insert_checkpoint, {UUIDOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, TIMESTAMPTZOID});
   uint8_t range[CompactRange::max_bytes];
   size_t size = checkpoint.range.write(range);
-  Datum values[] = {uuid_datum(checkpoint.organization), Int64GetDatum(checkpoint.size), hash_datum(checkpoint.root),
-                    hash_datum(checkpoint.head_hash), bytea_datum({range, size}), Int64GetDatum(checkpoint.directory_number),
+  Datum values[] = {uuid_datum(checkpoint.organization),
+                    Int64GetDatum(checkpoint.size),
+                    hash_datum(checkpoint.root),
+                    hash_datum(checkpoint.head_hash),
+                    bytea_datum({range, size}),
+                    Int64GetDatum(checkpoint.directory_number),
                     TimestampTzGetDatum(checkpoint.taken_at)};
   (void)SPI_execute_plan(plan, values, nullptr, false, 0);
   bool is_stored = SPI_processed == 1;
   rights.end();
   for (int i : {0, 2, 3, 4}) pfree(DatumGetPointer(values[i]));
   if (!is_stored)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.checkpoints\" suppressed a checkpoint"),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED),
+                    errmsg("a trigger on table \"spine.checkpoints\" suppressed a checkpoint"),
                     errhint("Drop the trigger that somebody added.")));
 }
 
 void put_nodes(const Uuid &organization, const TreeNode *nodes, int64 count) {
+  if (count == 0) return;
+  static SPIPlanPtr kept;
   OwnersRights rights;
   rights.begin_as_owner_of(spine_table("tree_nodes"));
+  SPIPlanPtr plan = kept_plan(&kept, insert_nodes, {UUIDOID, INT2ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID});
   MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "tree nodes", ALLOCSET_DEFAULT_SIZES);
   for (int64 done = 0; done < count; done += nodes_at_once) {
     CHECK_FOR_INTERRUPTS();
@@ -178,14 +201,17 @@ void put_nodes(const Uuid &organization, const TreeNode *nodes, int64 count) {
       hashes[i] = hash_datum(node.hash);
     }
     Datum of_levels = PointerGetDatum(construct_array(levels, n, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
-    Datum of_indexes = PointerGetDatum(construct_array(indexes, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+    Datum of_indexes =
+        PointerGetDatum(construct_array(indexes, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
     Datum of_hashes = PointerGetDatum(construct_array(hashes, n, BYTEAOID, -1, false, TYPALIGN_INT));
-    uint64 rows = run_sql(insert_nodes, {{UUIDOID, uuid_datum(organization)}, {INT2ARRAYOID, of_levels}, {INT8ARRAYOID, of_indexes}, {BYTEAARRAYOID, of_hashes}});
+    Datum values[] = {uuid_datum(organization), of_levels, of_indexes, of_hashes};
+    (void)SPI_execute_plan(plan, values, nullptr, false, 0);
     MemoryContextSwitchTo(before);
     MemoryContextReset(memory);
-    if (rows != static_cast<uint64>(n))
-      ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.tree_nodes\" suppressed a node"),
-                      errhint("Drop the trigger that somebody added.")));
+    if (SPI_processed != static_cast<uint64>(n))
+      ereport(ERROR,
+              (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.tree_nodes\" suppressed a node"),
+               errhint("Drop the trigger that somebody added.")));
   }
   MemoryContextDelete(memory);
   rights.end();

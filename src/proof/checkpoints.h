@@ -1,8 +1,9 @@
-// spine.checkpoints: what was found of a chain up to some event, and where its tree goes on from there. Also who may take them.
+// spine.checkpoints: what was found of a chain up to some event, and where its tree goes on from there. Also who may
+// take them.
 #pragma once
 
 #include "core/merkle.h"
-#include "proof/key_scan.h"
+#include "server/key_scan.h"
 
 extern "C" {
 #include <datatype/timestamp.h>
@@ -33,9 +34,14 @@ struct ChainCheckpoint {
 class CheckpointReader {
  public:
   void begin();
-  // The chain's checkpoint of the greatest size up to that one, or of the smallest from that one on; false: there is none.
-  bool last_upto(const Uuid &organization, int64 size, ChainCheckpoint *found) { return find(organization, size, BackwardScanDirection, found); }
-  bool first_from(const Uuid &organization, int64 size, ChainCheckpoint *found) { return find(organization, size, ForwardScanDirection, found); }
+  // The chain's checkpoint of the greatest size up to that one, or of the smallest from that one on; false: there is
+  // none.
+  bool last_upto(const Uuid &organization, int64 size, ChainCheckpoint *found) {
+    return find(organization, size, BackwardScanDirection, found);
+  }
+  bool first_from(const Uuid &organization, int64 size, ChainCheckpoint *found) {
+    return find(organization, size, ForwardScanDirection, found);
+  }
   bool newest(const Uuid &organization, ChainCheckpoint *found) { return last_upto(organization, PG_INT64_MAX, found); }
   void end() { scan_.end(); }
 
@@ -46,8 +52,8 @@ class CheckpointReader {
   pg_uuid_t key_organization_;
 };
 
-// The newest checkpoints of all chains that a directory checkpoint covers, or of all there are, from the last organization to
-// the first.
+// The newest checkpoints of all chains that a directory checkpoint covers, or of all there are, from the last
+// organization to the first.
 class NewestCheckpoints {
  public:
   // number: covered by this directory checkpoint; PG_INT64_MAX: all.

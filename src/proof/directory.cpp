@@ -1,6 +1,7 @@
 // The directory log, checkpoint notes, and their faces.
 #include "proof/directory.h"
 
+#include <algorithm>
 #include <new>
 
 #include "access/access.h"
@@ -28,18 +29,29 @@ namespace spine {
 namespace {
 
 // The columns of spine.directory_checkpoints.
-enum DirectoryColumn { number_column = 1, entry_column, chains_column, chains_root_column, root_column, range_column, taken_column };
+enum DirectoryColumn {
+  number_column = 1,
+  entry_column,
+  chains_column,
+  chains_root_column,
+  root_column,
+  range_column,
+  taken_column
+};
 
 constexpr const char *insert_entry =
     "INSERT INTO spine.directory_checkpoints (number, entry, chains, chains_root, root, compact_range, taken_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)";
 constexpr const char *insert_note =
     "INSERT INTO spine.checkpoint_notes (number, origin, note_hash, note, stored_at)"
-    " VALUES ($1, $2, pg_catalog.sha256(pg_catalog.convert_to($3, 'UTF8')), $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING";
+    " VALUES ($1, $2, pg_catalog.sha256(pg_catalog.convert_to($3, 'UTF8')), $3, pg_catalog.clock_timestamp()) ON "
+    "CONFLICT DO NOTHING";
 
 [[noreturn]] void broken(int64 number, const char *why) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF), errmsg("directory checkpoint " INT64_FORMAT " is not as it was taken: %s", number, why),
-                  errhint("Nothing is proved by it: compare its row in spine.directory_checkpoints with a backup, and with what was signed.")));
+  ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
+                  errmsg("directory checkpoint " INT64_FORMAT " is not as it was taken: %s", number, why),
+                  errhint("Nothing is proved by it: compare its row in spine.directory_checkpoints with a backup, and "
+                          "with what was signed.")));
 }
 
 // One block for texts that the core writes.
@@ -65,7 +77,8 @@ Hash leaf_hash(const ChainCheckpoint &chain) {
 void DirectoryLog::begin() {
   error_ = nullptr;
   memory_ = CurrentMemoryContext;
-  scan_.begin("directory_checkpoints", {INT8OID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TIMESTAMPTZOID}, nullptr, 1);
+  scan_.begin("directory_checkpoints", {INT8OID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TIMESTAMPTZOID},
+              nullptr, 1);
 }
 
 bool DirectoryLog::find(int64 number, ScanDirection direction, DirectoryCheckpoint *found) {
@@ -85,13 +98,15 @@ bool DirectoryLog::find(int64 number, ScanDirection direction, DirectoryCheckpoi
   found->root = scan_.hash(root_column);
   found->taken_at = DatumGetTimestampTz(scan_.value(taken_column));
   Hash computed;
-  if (!found->range.read(scan_.bytes(range_column)) || found->range.begin() != 0 || found->range.end() != static_cast<uint64_t>(found->number))
+  if (!found->range.read(scan_.bytes(range_column)) || found->range.begin() != 0 ||
+      found->range.end() != static_cast<uint64_t>(found->number))
     broken(found->number, "its compact range is none of that many entries");
   require_hashed(found->range.root(tree_hasher(), &computed));
   if (computed != found->root) broken(found->number, "its compact range does not give its root");
   DirectoryEntry said;
   if (const char *why = parse_directory_entry(found->text(), &said)) broken(found->number, why);
-  if (said.number != static_cast<uint64_t>(found->number) || said.chains != static_cast<uint64_t>(found->chains) || said.chains_root != found->chains_root)
+  if (said.number != static_cast<uint64_t>(found->number) || said.chains != static_cast<uint64_t>(found->chains) ||
+      said.chains_root != found->chains_root)
     broken(found->number, "its entry says another number, or other chains");
   return true;
 }
@@ -100,8 +115,8 @@ bool DirectoryLog::read(int64 number, DirectoryCheckpoint *found) { return find(
 
 bool DirectoryLog::newest(DirectoryCheckpoint *found) { return find(PG_INT64_MAX, BackwardScanDirection, found); }
 
-// A perfect subtree is complete with the entry that is its last leaf: it is made of that and of what the log's compact range had
-// before it, one hash a level.
+// A perfect subtree is complete with the entry that is its last leaf: it is made of that and of what the log's compact
+// range had before it, one hash a level.
 TreeSource::Answer DirectoryLog::subtree(unsigned level, uint64_t index, Hash *root) noexcept {
   volatile bool is_found = false;
   PG_TRY();
@@ -135,7 +150,8 @@ void DirectoryLog::require(ProofStatus status, int64 size) {
   if (error_ != nullptr) ReThrowError(error_);
   if (status == ProofStatus::ok) return;
   if (status == ProofStatus::hashing_failed) require_hashed(Status::crypto_failed);
-  broken(size, status == ProofStatus::hash_not_found ? "an older row of the log is missing" : "the log's rows do not lead to its root");
+  broken(size, status == ProofStatus::hash_not_found ? "an older row of the log is missing"
+                                                     : "the log's rows do not lead to its root");
 }
 
 void DirectoryLog::prove_inclusion(int64 number, const DirectoryCheckpoint &log, Proof *proof) {
@@ -146,7 +162,8 @@ void DirectoryLog::prove_inclusion(int64 number, const DirectoryCheckpoint &log,
   require(verify_inclusion(tree_hasher(), index, size, leaf, log.root, *proof), log.number);
 }
 
-void DirectoryLog::prove_consistency(const DirectoryCheckpoint &old_log, const DirectoryCheckpoint &new_log, Proof *proof) {
+void DirectoryLog::prove_consistency(const DirectoryCheckpoint &old_log, const DirectoryCheckpoint &new_log,
+                                     Proof *proof) {
   uint64_t from = static_cast<uint64_t>(old_log.number), to = static_cast<uint64_t>(new_log.number);
   require(spine::prove_consistency(tree_hasher(), *this, from, to, proof), new_log.number);
   require(verify_consistency(tree_hasher(), from, to, old_log.root, new_log.root, *proof), new_log.number);
@@ -156,33 +173,40 @@ void DirectoryLog::end() { scan_.end(); }
 
 // The tree of chains ------------------------------------------------------------------------------------------------
 
-ChainsTree chains_tree(int64 number, const Uuid *wanted) {
-  ChainsTree tree{};
-  tree.index = -1;
-  int64 room = 0, behind = -1;
+void ChainsTree::begin() {
+  memory_ = CurrentMemoryContext;
+  leaves_ = nullptr;
+  count_ = room_ = 0;
+}
+
+void ChainsTree::add(const ChainCheckpoint &chain) {
+  make_room(memory_, &leaves_, count_, &room_);
+  leaves_[count_++] = leaf_hash(chain);
+}
+
+void ChainsTree::end() {
+  std::reverse(leaves_, leaves_ + count_);
+  CompactRange range;
+  for (int64 i = 0; i < count_; i++) require_hashed(range.append(tree_hasher(), leaves_[i]));
+  require_hashed(range.root(tree_hasher(), &root_));
+}
+
+int64 read_chains_tree(int64 number, const Uuid &wanted, ChainsTree *tree, ChainCheckpoint *found) {
+  int64 behind = -1;
   NewestCheckpoints chains;
-  chains.begin(number);
   ChainCheckpoint chain;
+  tree->begin();
+  chains.begin(number);
   while (chains.next(&chain)) {
-    make_room(CurrentMemoryContext, &tree.leaves, tree.count, &room);
-    if (wanted != nullptr && chain.organization == *wanted) {
-      behind = tree.count;
-      tree.chain = chain;
+    if (chain.organization == wanted) {
+      behind = tree->count();
+      *found = chain;
     }
-    tree.leaves[tree.count++] = leaf_hash(chain);
+    tree->add(chain);
   }
   chains.end();
-  // They came from the last to the first.
-  for (int64 i = 0; i < tree.count / 2; i++) {
-    Hash last = tree.leaves[tree.count - 1 - i];
-    tree.leaves[tree.count - 1 - i] = tree.leaves[i];
-    tree.leaves[i] = last;
-  }
-  if (behind >= 0) tree.index = tree.count - 1 - behind;
-  CompactRange range;
-  for (int64 i = 0; i < tree.count; i++) require_hashed(range.append(tree_hasher(), tree.leaves[i]));
-  require_hashed(range.root(tree_hasher(), &tree.root));
-  return tree;
+  tree->end();
+  return behind < 0 ? -1 : tree->count() - 1 - behind;
 }
 
 int64 next_directory_number() {
@@ -210,7 +234,7 @@ bool any_checkpoint_of(int64 number) {
 
 }  // namespace
 
-void append_directory_checkpoint(TimestampTz now) {
+void append_directory_checkpoint(const ChainsTree &chains, TimestampTz now) {
   DirectoryLog log;
   DirectoryCheckpoint last;
   log.begin();
@@ -218,12 +242,11 @@ void append_directory_checkpoint(TimestampTz now) {
   log.end();
   int64 number = any ? last.number + 1 : 1;
   if (any && !any_checkpoint_of(number)) return;
-  ChainsTree tree = chains_tree(number, nullptr);
 
   DirectoryEntry entry;
   entry.number = static_cast<uint64_t>(number);
-  entry.chains = static_cast<uint64_t>(tree.count);
-  entry.chains_root = tree.root;
+  entry.chains = static_cast<uint64_t>(chains.count());
+  entry.chains_root = chains.root();
   char taken_at[40];
   entry.taken_at = {taken_at, static_cast<size_t>(write_timestamp(taken_at, unix_time(now)) - taken_at)};
   entry.system_identifier = GetSystemIdentifier();
@@ -236,7 +259,8 @@ void append_directory_checkpoint(TimestampTz now) {
   spine::Buffer &text = text_buffer();
   Status status = append_directory_entry(entry, &text);
   if (status != Status::ok)
-    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("no directory entry can say that it is of %s", taken_at), errhint("Set the server's clock.")));
+    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("no directory entry can say that it is of %s", taken_at),
+                    errhint("Set the server's clock.")));
   Hash leaf, root;
   CompactRange range = any ? last.range : CompactRange();
   require_hashed(tree_hasher().leaf(text.view(), &leaf));
@@ -248,14 +272,15 @@ void append_directory_checkpoint(TimestampTz now) {
   rights.begin_as_owner_of(spine_table("directory_checkpoints"));
   uint64 rows = run_sql(insert_entry, {{INT8OID, Int64GetDatum(number)},
                                        {TEXTOID, text_datum(text.view())},
-                                       {INT8OID, Int64GetDatum(tree.count)},
-                                       {BYTEAOID, bytea_datum({tree.root.data(), tree.root.size()})},
+                                       {INT8OID, Int64GetDatum(chains.count())},
+                                       {BYTEAOID, hash_datum(chains.root())},
                                        {BYTEAOID, bytea_datum({root.data(), root.size()})},
                                        {BYTEAOID, bytea_datum({bytes, size})},
                                        {TIMESTAMPTZOID, TimestampTzGetDatum(now)}});
   rights.end();
   if (rows != 1)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED), errmsg("a trigger on table \"spine.directory_checkpoints\" suppressed an entry"),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED),
+                    errmsg("a trigger on table \"spine.directory_checkpoints\" suppressed an entry"),
                     errhint("Drop the trigger that somebody added.")));
 }
 
@@ -270,8 +295,9 @@ PGDLLEXPORT Datum spine_prove_directory_consistency(PG_FUNCTION_ARGS) {
   int64 from = PG_GETARG_INT64(0), to = PG_GETARG_INT64(1);
   auto require_number = [&](int64 number, DirectoryCheckpoint *found) {
     if (!log.read(number, found))
-      ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("there is no directory checkpoint " INT64_FORMAT, number),
-                      errhint("spine.directory_checkpoints has all there are.")));
+      ereport(ERROR,
+              (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("there is no directory checkpoint " INT64_FORMAT, number),
+               errhint("spine.directory_checkpoints has all there are.")));
   };
   require_number(from, &older);
   require_number(to, &newer);
@@ -295,23 +321,30 @@ PGDLLEXPORT Datum spine_store_note(PG_FUNCTION_ARGS) {
   const char *why = parse_note(message, note);
   if (why == nullptr) why = parse_checkpoint(note->text, &said);
   if (why != nullptr)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note is no signed checkpoint: %s", why),
-                    errhint("Pass a note as c2sp.org/signed-note has it, over a checkpoint as c2sp.org/tlog-checkpoint has it.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note is no signed checkpoint: %s", why),
+         errhint("Pass a note as c2sp.org/signed-note has it, over a checkpoint as c2sp.org/tlog-checkpoint has it.")));
   DirectoryLog log;
   DirectoryCheckpoint taken;
   int64 number = static_cast<int64>(said.size);
   log.begin();
   if (!log.read(number, &taken))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note is over directory checkpoint " INT64_FORMAT ", and there is none", number),
-                    errhint("It was signed for another database, or this one was set back: ask the notary that signed it.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_SPINE_BAD_NOTE),
+             errmsg("the note is over directory checkpoint " INT64_FORMAT ", and there is none", number),
+             errhint("It was signed for another database, or this one was set back: ask the notary that signed it.")));
   log.end();
   if (taken.root != said.root)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_NOTE), errmsg("the note has another root than directory checkpoint " INT64_FORMAT, number),
-                    errhint("It was signed for another database, or this one was rewritten: ask the notary that signed it.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_SPINE_BAD_NOTE),
+             errmsg("the note has another root than directory checkpoint " INT64_FORMAT, number),
+             errhint("It was signed for another database, or this one was rewritten: ask the notary that signed it.")));
   OwnersRights rights;
   SPI_connect();
   rights.begin_as_owner_of(spine_table("checkpoint_notes"));
-  (void)run_sql(insert_note, {{INT8OID, Int64GetDatum(number)}, {TEXTOID, text_datum(said.origin)}, {TEXTOID, PG_GETARG_DATUM(0)}});
+  (void)run_sql(insert_note,
+                {{INT8OID, Int64GetDatum(number)}, {TEXTOID, text_datum(said.origin)}, {TEXTOID, PG_GETARG_DATUM(0)}});
   rights.end();
   SPI_finish();
   PG_RETURN_INT64(number);

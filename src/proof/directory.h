@@ -23,8 +23,8 @@ struct DirectoryCheckpoint {
 class DirectoryLog final : public TreeSource {
  public:
   void begin();
-  // Of that number, or the newest; false: there is none. Copies into the current memory context. Raises SP102 where the row's columns
-  // do not fit each other.
+  // Of that number, or the newest; false: there is none. Copies into the current memory context. Raises SP102 where the
+  // row's columns do not fit each other.
   bool read(int64 number, DirectoryCheckpoint *found);
   bool newest(DirectoryCheckpoint *found);
   // Known to lead to the roots that the rows of these sizes have. Raises SP100, SP102.
@@ -44,21 +44,35 @@ class DirectoryLog final : public TreeSource {
   MemoryContext memory_;
 };
 
-// The tree of chains that a directory checkpoint covers.
-struct ChainsTree {
-  Hash *leaves;  // leaf hashes by organization
-  int64 count;
-  Hash root;
-  int64 index;            // of the chain that was asked for; -1: it is not among them
-  ChainCheckpoint chain;  // that one
+// The tree of chains that a directory checkpoint covers, made from the last organization to the first.
+class ChainsTree {
+ public:
+  // In the current memory context, which is to outlive it.
+  void begin();
+  void add(const ChainCheckpoint &chain);
+  void end();
+  // From end on:
+  const Hash *leaves() const { return leaves_; }  // leaf hashes by organization
+  int64 count() const { return count_; }
+  const Hash &root() const { return root_; }
+  void forget() { pfree(leaves_); }
+
+ private:
+  MemoryContext memory_;
+  Hash *leaves_;
+  int64 count_, room_;
+  Hash root_;
 };
-// number: of the directory checkpoint. wanted: a chain, or null.
-ChainsTree chains_tree(int64 number, const Uuid *wanted);
+
+// The tree of the chains that the directory checkpoint of that number covers. Returns the index of a chain, and its
+// checkpoint; -1: it is not among them.
+int64 read_chains_tree(int64 number, const Uuid &wanted, ChainsTree *tree, ChainCheckpoint *found);
 
 // The number of the directory checkpoint that comes next. With lock_checkpoints.
 int64 next_directory_number();
 
-// Appends the next entry, connected to SPI, with lock_checkpoints, if there is none yet or a chain went on since the last.
-void append_directory_checkpoint(TimestampTz now);
+// Appends the next entry, connected to SPI, with lock_checkpoints, if there is none yet or a chain went on since the
+// last. chains: all of them as their newest checkpoints are.
+void append_directory_checkpoint(const ChainsTree &chains, TimestampTz now);
 
 }  // namespace spine

@@ -116,7 +116,8 @@ struct Selection {
   // Adds a member that says it.
   void describe(Object *object) const {
     object->begin("selection");
-    if (id_count >= 0) object->array("ids", static_cast<size_t>(id_count), [&](size_t i) { return json_text(uuid_text(ids[i])); });
+    if (id_count >= 0)
+      object->array("ids", static_cast<size_t>(id_count), [&](size_t i) { return json_text(uuid_text(ids[i])); });
     if (!domain.empty()) object->text("domain", domain);
     if (!entity_type.empty()) object->text("entity_type", entity_type);
     if (has_entity) object->uuid("entity_id", entity);
@@ -171,24 +172,29 @@ void find_note(std::string_view origin, SignedCheckpoint *found) {
   if (found->number == 0)
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_SIGNED),
                     origin.empty() ? errmsg("no notary has signed a directory checkpoint yet")
-                                   : errmsg("no notary has signed a directory checkpoint under the origin \"%s\"", clipped(origin)),
+                                   : errmsg("no notary has signed a directory checkpoint under the origin \"%s\"",
+                                            clipped(origin)),
                     errhint("Run spine-notary, then export again. spine.checkpoint_notes has all that was signed.")));
 }
 
 class Export {
  public:
-  Export(FunctionCallInfo fcinfo, const Selection &what) : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)), what_(what) {
+  Export(FunctionCallInfo fcinfo, const Selection &what)
+      : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)), what_(what) {
     each_ = AllocSetContextCreate(CurrentMemoryContext, "line of evidence", ALLOCSET_DEFAULT_SIZES);
   }
 
   void run() {
     find_note(what_.origin, &signed_);
     put_beginning();
-    tree_.begin(what_.organization);
+    tree_.begin();
+    tree_.seek(what_.organization);
     if (tree_.root(chain_.size) != chain_.root)
       ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                      errmsg("the events of organization %s do not give the root of its checkpoint at " INT64_FORMAT, uuid_text(what_.organization), chain_.size),
-                      errhint("Nothing is proved of them: SELECT * FROM spine.find_chain_faults('%s') says more.", uuid_text(what_.organization))));
+                      errmsg("the events of organization %s do not give the root of its checkpoint at " INT64_FORMAT,
+                             uuid_text(what_.organization), chain_.size),
+                      errhint("Nothing is proved of them: SELECT * FROM spine.find_chain_faults('%s') says more.",
+                              uuid_text(what_.organization))));
     scan_.begin(all_columns);
     if (what_.is_stretch())
       put_stretch();
@@ -212,7 +218,8 @@ class Export {
   void put(std::string_view line) {
     if (line.size() + 1 > longest_line)
       ereport(ERROR, (errcode(ERRCODE_SPINE_LINE_TOO_LONG),
-                      errmsg("a line of the evidence would have " UINT64_FORMAT " bytes, more than 16 MiB", static_cast<uint64>(line.size() + 1)),
+                      errmsg("a line of the evidence would have " UINT64_FORMAT " bytes, more than 16 MiB",
+                             static_cast<uint64>(line.size() + 1)),
                       errhint("Export without the payload, or fewer ids at once.")));
     Datum values[] = {text_datum(line)};
     bool nulls[] = {false};
@@ -223,7 +230,9 @@ class Export {
   void put(const Object &object) {
     Jsonb *json = object.jsonb();
     std::string_view line;
-    Status status = hasher().canonical_json({reinterpret_cast<const uint8_t *>(VARDATA(json)), VARSIZE(json) - VARHDRSZ}, {SIZE_MAX, SIZE_MAX, false}, &line);
+    Status status =
+        hasher().canonical_json({reinterpret_cast<const uint8_t *>(VARDATA(json)), VARSIZE(json) - VARHDRSZ},
+                                {SIZE_MAX, SIZE_MAX, false}, &line);
     if (status != Status::ok) report(status, "a line of evidence");
     put(line);
   }
@@ -235,31 +244,39 @@ class Export {
     Note *note = static_cast<Note *>(palloc(sizeof(Note)));
     Checkpoint said;
     // It passed spine.store_note, or was restored.
-    if (!log.read(signed_.number, &at) || parse_note(signed_.note, note) != nullptr || parse_checkpoint(note->text, &said) != nullptr ||
-        said.size != static_cast<uint64_t>(at.number) || said.root != at.root)
-      ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF), errmsg("the note over directory checkpoint " INT64_FORMAT " is not over what is stored of it", signed_.number),
-                      errhint("Compare its rows in spine.checkpoint_notes and spine.directory_checkpoints with a backup, and with what the notary keeps.")));
+    if (!log.read(signed_.number, &at) || parse_note(signed_.note, note) != nullptr ||
+        parse_checkpoint(note->text, &said) != nullptr || said.size != static_cast<uint64_t>(at.number) ||
+        said.root != at.root)
+      ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
+                      errmsg("the note over directory checkpoint " INT64_FORMAT " is not over what is stored of it",
+                             signed_.number),
+                      errhint("Compare its rows in spine.checkpoint_notes and spine.directory_checkpoints with a "
+                              "backup, and with what the notary keeps.")));
     Proof in_log, in_chains;
     log.prove_inclusion(at.number, at, &in_log);
     log.end();
-    ChainsTree chains = chains_tree(at.number, &what_.organization);
-    if (chains.root != at.chains_root || chains.count != at.chains)
+    ChainsTree chains;
+    int64 chain_index = read_chains_tree(at.number, what_.organization, &chains, &chain_);
+    if (chains.root() != at.chains_root || chains.count() != at.chains)
       ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                      errmsg("the checkpoints of the chains do not give the root of directory checkpoint " INT64_FORMAT, at.number),
+                      errmsg("the checkpoints of the chains do not give the root of directory checkpoint " INT64_FORMAT,
+                             at.number),
                       errhint("A row in spine.checkpoints was altered, added or removed: compare with a backup.")));
-    if (chains.index < 0)
-      ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_SIGNED), errmsg("no signed checkpoint covers organization %s yet", uuid_text(what_.organization)),
+    if (chain_index < 0)
+      ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_SIGNED),
+                      errmsg("no signed checkpoint covers organization %s yet", uuid_text(what_.organization)),
                       errhint("Have the notary take the next one, then export again.")));
-    chain_ = chains.chain;
     root_of_log_ = at.root;
-    uint64_t index = static_cast<uint64_t>(chains.index), count = static_cast<uint64_t>(chains.count);
-    LeafList leaves(chains.leaves, count);
-    if (prove_inclusion(tree_hasher(), leaves, index, count, &in_chains) != ProofStatus::ok) require_hashed(Status::crypto_failed);
-    pfree(chains.leaves);
+    uint64_t index = static_cast<uint64_t>(chain_index), count = static_cast<uint64_t>(chains.count());
+    LeafList leaves(chains.leaves(), count);
+    if (prove_inclusion(tree_hasher(), leaves, index, count, &in_chains) != ProofStatus::ok)
+      require_hashed(Status::crypto_failed);
+    chains.forget();
 
     Object header;
     char created[40];
-    std::string_view now(created, static_cast<size_t>(write_timestamp(created, unix_time(GetCurrentTimestamp())) - created));
+    std::string_view now(created,
+                         static_cast<size_t>(write_timestamp(created, unix_time(GetCurrentTimestamp())) - created));
     header.begin();
     header.begin("evidence");
     header.text("created", now);
@@ -291,7 +308,7 @@ class Export {
     chain.begin();
     chain.begin("chain");
     chain.hash("head_hash", chain_.head_hash);
-    chain.number("index", chains.index);
+    chain.number("index", chain_index);
     chain.uuid("organization_id", what_.organization);
     chain.proof("proof", in_chains);
     chain.hash("root", chain_.root);
@@ -330,8 +347,11 @@ class Export {
   }
 
   [[noreturn]] void not_intact(int64 sequence, const char *why) {
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT), errmsg("event " INT64_FORMAT " of organization %s is not intact: %s", sequence, uuid_text(what_.organization), why),
-                    errhint("It proves nothing as it is: SELECT * FROM spine.find_chain_faults('%s') says more.", uuid_text(what_.organization))));
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
+                    errmsg("event " INT64_FORMAT " of organization %s is not intact: %s", sequence,
+                           uuid_text(what_.organization), why),
+                    errhint("It proves nothing as it is: SELECT * FROM spine.find_chain_faults('%s') says more.",
+                            uuid_text(what_.organization))));
   }
 
   // One that is named by its sequence, with its proof.
@@ -348,16 +368,21 @@ class Export {
 
   void refuse_retired(int64 sequence) {
     if (sequence > tree_.retired()) return;
-    ereport(ERROR, (errcode(ERRCODE_SPINE_RETIRED_EVENT),
-                    errmsg("events 1 to " INT64_FORMAT " of organization %s were retired", tree_.retired(), uuid_text(what_.organization)),
-                    errhint("Use evidence that was exported before, or attach the table that has them with spine.attach_partition.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_SPINE_RETIRED_EVENT),
+         errmsg("events 1 to " INT64_FORMAT " of organization %s were retired", tree_.retired(),
+                uuid_text(what_.organization)),
+         errhint(
+             "Use evidence that was exported before, or attach the table that has them with spine.attach_partition.")));
   }
 
   void refuse_unsigned(int64 sequence) {
     if (sequence <= chain_.size) return;
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_SIGNED),
-                    errmsg("the newest signed checkpoint covers " INT64_FORMAT " events of organization %s, and not event " INT64_FORMAT, chain_.size,
-                           uuid_text(what_.organization), sequence),
+                    errmsg("the newest signed checkpoint covers " INT64_FORMAT
+                           " events of organization %s, and not event " INT64_FORMAT,
+                           chain_.size, uuid_text(what_.organization), sequence),
                     errhint("Have the notary take the next one, then export again.")));
   }
 
@@ -387,8 +412,9 @@ class Export {
       require_hashed(range.root(tree_hasher(), &root));
       if (root != chain_.root)
         ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                        errmsg("events " INT64_FORMAT " to " INT64_FORMAT " of organization %s do not lead to the root of its tree", first, last,
-                               uuid_text(what_.organization)),
+                        errmsg("events " INT64_FORMAT " to " INT64_FORMAT
+                               " of organization %s do not lead to the root of its tree",
+                               first, last, uuid_text(what_.organization)),
                         errhint("What is stored of the tree was altered, or an event: nothing is proved by it.")));
     }
     for (int64 i = 0; i < erasures.count; i++)
@@ -431,7 +457,8 @@ class Export {
     for (int64 i = 0; i < selected.count; i++) put_alone(selected.list[i]);
   }
 
-  static constexpr uint32 selecting = event_place | bit(Column::id) | bit(Column::entity_id) | bit(Column::domain) | bit(Column::entity_type);
+  static constexpr uint32 selecting =
+      event_place | bit(Column::id) | bit(Column::entity_id) | bit(Column::domain) | bit(Column::entity_type);
 
   void select_ids(Sequences *selected) {
     EventScan scan;
@@ -451,8 +478,10 @@ class Export {
         if (what_.has(event)) selected->add(event.sequence);
       }
       if (!is_known)
-        ereport(ERROR, (errcode(ERRCODE_SPINE_UNKNOWN_EVENT), errmsg("organization %s has no event %s", uuid_text(what_.organization), uuid_text(what_.ids[i])),
-                        errhint("Pass ids of its events. Of one that was retired, use evidence that was exported before.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_SPINE_UNKNOWN_EVENT),
+                 errmsg("organization %s has no event %s", uuid_text(what_.organization), uuid_text(what_.ids[i])),
+                 errhint("Pass ids of its events. Of one that was retired, use evidence that was exported before.")));
     }
     scan.end();
   }
@@ -490,9 +519,11 @@ class Export {
   Sequences erasures_of(Touches touches) {
     Sequences found;
     EventScan scan;
-    scan.begin(events_relid(), EventOrder::entity, 1, Sees::fresh, event_place | bit(Column::event_type) | bit(Column::payload));
+    scan.begin(events_relid(), EventOrder::entity, 1, Sees::fresh,
+               event_place | bit(Column::event_type) | bit(Column::payload));
     ScanKeyData key;
-    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, uuid_datum(entity_uuid("platform", "personal", uuid_text(what_.organization))));
+    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ,
+                uuid_datum(entity_uuid("platform", "personal", uuid_text(what_.organization))));
     scan.find(&key);
     MemoryContext outer = CurrentMemoryContext;
     while (true) {
@@ -500,13 +531,15 @@ class Export {
       bool any = scan.next(ForwardScanDirection);
       bool is_erasure = false;
       int64 sequence = 0;
-      if (any && scan.why() == nullptr && (scan.event().present & event_place) == event_place && scan.event().organization_id == what_.organization &&
-          scan.event().sequence <= chain_.size && scan.event().event_type == erased_event && scan.event().has(Column::payload)) {
+      if (any && scan.why() == nullptr && (scan.event().present & event_place) == event_place &&
+          scan.event().organization_id == what_.organization && scan.event().sequence <= chain_.size &&
+          scan.event().event_type == erased_event && scan.event().has(Column::payload)) {
         (void)scan.whole();  // known to be JSON from here on
         sequence = scan.event().sequence;
         int64 count;
         const ErasedPart *parts = read_erased_parts(scan.event().payload, &count);
-        for (int64 i = 0; i < count && !is_erasure; i++) is_erasure = parts[i].sequence < sequence && touches(parts[i].sequence);
+        for (int64 i = 0; i < count && !is_erasure; i++)
+          is_erasure = parts[i].sequence < sequence && touches(parts[i].sequence);
       }
       MemoryContextSwitchTo(outer);
       MemoryContextReset(each_);
@@ -534,7 +567,8 @@ class Export {
     payload.number("size", chain_.size);
     payload.end();
     payload.end();
-    (void)emit_own_event(evidence_event, what_.organization, entity_uuid("platform", "evidence", uuid_text(what_.organization)), "medium",
+    (void)emit_own_event(evidence_event, what_.organization,
+                         entity_uuid("platform", "evidence", uuid_text(what_.organization)), "medium",
                          JsonbPGetDatum(payload.jsonb()), ChainedWhen::at_commit);
   }
 
@@ -560,11 +594,13 @@ void ids_argument(FunctionCallInfo fcinfo, int argument, Selection *what) {
   if (PG_ARGISNULL(argument)) return;
   Datum *given;
   bool *nulls;
-  deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &given, &nulls, &what->id_count);
+  deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &given, &nulls,
+                    &what->id_count);
   what->ids = static_cast<Uuid *>(palloc(sizeof(Uuid) * static_cast<Size>(Max(what->id_count, 1))));
   for (int i = 0; i < what->id_count; i++) {
     if (nulls[i])
-      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an element of ids is null"), errhint("Pass the ids of events.")));
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an element of ids is null"),
+                      errhint("Pass the ids of events.")));
     what->ids[i] = uuid_of(given[i]);
   }
 }
@@ -573,7 +609,10 @@ Selection selection_of(FunctionCallInfo fcinfo) {
   Selection what{};
   for (int required : {0, 8, 9})
     if (PG_ARGISNULL(required))
-      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s is null", required == 0 ? "organization_id" : required == 8 ? "payload" : "personal"),
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                      errmsg("%s is null", required == 0   ? "organization_id"
+                                           : required == 8 ? "payload"
+                                                           : "personal"),
                       errhint("Pass a value.")));
   what.organization = uuid_of(PG_GETARG_DATUM(0));
   ids_argument(fcinfo, 1, &what);
@@ -586,12 +625,11 @@ Selection selection_of(FunctionCallInfo fcinfo) {
   what.from = what.has_from ? PG_GETARG_INT64(5) : 1;
   what.to = what.has_to ? PG_GETARG_INT64(6) : PG_INT64_MAX;
   if (what.from < 1 || what.to < what.from)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE), errmsg("sequences " INT64_FORMAT " to " INT64_FORMAT " are no range", what.from, what.to),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_BAD_RANGE),
+                    errmsg("sequences " INT64_FORMAT " to " INT64_FORMAT " are no range", what.from, what.to),
                     errhint("A chain begins at 1, and from_sequence is at most to_sequence.")));
+  require_reason(fcinfo, 7);
   what.reason = text_argument(fcinfo, 7);
-  if (what.reason.empty())
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("reason is null or empty"),
-                    errhint("Say in a line why, without a person's data: it is recorded as an event.")));
   what.payload = PG_GETARG_BOOL(8);
   what.personal = PG_GETARG_BOOL(9);
   what.origin = text_argument(fcinfo, 10);
@@ -608,7 +646,8 @@ PGDLLEXPORT Datum spine_event_line(PG_FUNCTION_ARGS) {
   event_of_row(PG_GETARG_HEAPTUPLEHEADER(0), &event);
   std::string_view line = shown(event, PG_GETARG_BOOL(1), PG_GETARG_BOOL(2));
   if (line.size() > MaxAllocSize - VARHDRSZ - 1)
-    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the line of the event exceeds 1 GB"), errhint("A text value cannot be longer.")));
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the line of the event exceeds 1 GB"),
+                    errhint("A text value cannot be longer.")));
   return text_datum(line);
 }
 
@@ -620,12 +659,13 @@ PGDLLEXPORT Datum spine_export_evidence(PG_FUNCTION_ARGS) {
   Oid events = events_relid();
   if (!require_reading(events).has(what.organization))
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("role \"%s\" may not read events of organization %s", GetUserNameFromId(GetUserId(), false), uuid_text(what.organization)),
+                    errmsg("role \"%s\" may not read events of organization %s", GetUserNameFromId(GetUserId(), false),
+                           uuid_text(what.organization)),
                     errhint("spine.grant_reader says of which organizations a role reads events.")));
   if (what.personal && !sees_personal(events, what.organization))
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("role \"%s\" may not read the personal part of events of organization %s", GetUserNameFromId(GetUserId(), false),
-                           uuid_text(what.organization)),
+                    errmsg("role \"%s\" may not read the personal part of events of organization %s",
+                           GetUserNameFromId(GetUserId(), false), uuid_text(what.organization)),
                     errhint("Export without it, or have spine.grant_reader give it.")));
   Export evidence(fcinfo, what);
   evidence.run();

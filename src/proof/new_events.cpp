@@ -4,11 +4,23 @@
 #include "server/growing_array.h"
 #include "server/owned_object.h"
 #include "server/subtransaction.h"
-#include "store/anchors.h"
-#include "store/event_scan.h"
 #include "verify/verify.h"
 
 namespace spine {
+
+void OpenChains::begin() {
+  events_.begin(all_columns);
+  anchors_.begin();
+}
+
+void OpenChains::end() {
+  anchors_.end();
+  events_.end();
+}
+
+bool is_unreadable(const ErrorData &error) {
+  return tells_of_damage(error) || error.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT;
+}
 
 namespace {
 
@@ -35,18 +47,32 @@ class NodeList final : public SubtreeSink {
 class Check {
  public:
   Check(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree)
-      : organization_(organization), from_(from), size_(from == nullptr ? 0 : from->size), to_(to), with_tree_(with_tree), nodes_(CurrentMemoryContext) {}
+      : organization_(organization),
+        from_(from),
+        size_(from == nullptr ? 0 : from->size),
+        to_(to),
+        with_tree_(with_tree),
+        nodes_(CurrentMemoryContext) {}
 
-  NewEvents run() {
+  NewEvents run(OpenChains *open) {
     found_ = {};
     found_.last_sequence = size_;
     if (from_ != nullptr) found_.head_hash = from_->head_hash;
     begin_tree();
     walker_ = owned_by_context<ChainWalker>();
     if (walker_ == nullptr) report(Status::out_of_memory, "the verification");
-    // What is unreadable ends the reading; so far it is judged.
-    ErrorData *error = catch_error([this] { read(); }, [](const ErrorData &e) { return tells_of_damage(e) || e.sqlerrcode == ERRCODE_SPINE_DAMAGED_EVENT; });
-    if (error != nullptr) add_fault(found_.last_sequence + 1, FaultKind::unreadable);
+    if (open != nullptr) {
+      read(open);
+    } else {
+      auto read_alone = [this] {
+        OpenChains own;
+        own.begin();
+        read(&own);
+        own.end();
+      };
+      // What is unreadable ends the reading; so far it is judged.
+      if (catch_error(read_alone, is_unreadable) != nullptr) add_fault(found_.last_sequence + 1, FaultKind::unreadable);
+    }
     found_.nodes = nodes_.nodes();
     found_.node_count = nodes_.count();
     return found_;
@@ -72,25 +98,25 @@ class Check {
       add_fault(size_, "checkpoint_broken");
   }
 
-  // What the chain goes on from: the checkpoint's last event, as it is there or as the anchor has it. Without it, that is a fault,
-  // and it goes on from what the checkpoint says.
-  Anchor beginning(ChainScan *scan) {
+  // What the chain goes on from: the checkpoint's last event, as it is there or as the anchor has it; the next event
+  // that is read is the one behind it. Without it, that is a fault, and it goes on from what the checkpoint says.
+  Anchor beginning(OpenChains *open) {
+    ChainScan *scan = &open->events();
     Anchor begin{size_, PG_INT64_MIN, found_.head_hash};
     Anchor anchor;
-    AnchorReader anchors;
-    anchors.begin();
-    bool is_retired = anchors.find(organization_, PG_INT64_MAX, &anchor) && anchor.sequence >= size_;
-    anchors.end();
+    bool is_retired = open->anchors().find(organization_, PG_INT64_MAX, &anchor) && anchor.sequence >= size_;
     if (is_retired) {
       // Behind the checkpoint, events were retired: spine.retire_events left a checkpoint there, and that is gone.
       if (anchor.sequence > size_) add_fault(anchor.sequence, "checkpoint_broken");
       if (anchor.sequence == size_ && anchor.hash != begin.hash) add_fault(size_, FaultKind::link_broken);
+      scan->seek(organization_, anchor.sequence, organization_);
       return anchor.sequence == size_ ? Anchor{size_, anchor.timestamp, begin.hash} : anchor;
     }
+    scan->seek(organization_, Max(size_ - 1, 0), organization_);
     if (size_ == 0) return begin;
-    scan->seek(organization_, size_ - 1, organization_);
     if (!scan->next() || scan->event().sequence != size_) {
       add_fault(size_, FaultKind::event_missing);
+      scan->seek(organization_, size_, organization_);
       return begin;
     }
     (void)judge(scan->event());
@@ -107,17 +133,15 @@ class Check {
     return faults.parts_are_json;
   }
 
-  void read() {
+  void read(OpenChains *open) {
     MemoryContext outer = CurrentMemoryContext;
     MemoryContext each = AllocSetContextCreate(outer, "event that is checked", ALLOCSET_DEFAULT_SIZES);
-    ChainScan scan;
-    scan.begin(all_columns);
+    ChainScan &scan = open->events();
     parts_.begin();
     MemoryContextSwitchTo(each);
-    Anchor begin = beginning(&scan);
+    Anchor begin = beginning(open);
     require_walked(walker_->begin(Range{}, true, begin.sequence == 0 ? nullptr : &begin));
     StructureFaults faults;
-    scan.seek(organization_, begin.sequence, organization_);
     while (scan.next() && scan.event().sequence <= to_) {
       const Event &event = scan.event();
       if (judge(event)) parts_.note(event);
@@ -140,10 +164,10 @@ class Check {
       MemoryContextReset(each);
     }
     MemoryContextSwitchTo(outer);
-    scan.end();
     MemoryContextDelete(each);
     int64 first_missing = 0;
-    for (int64 missing = parts_.end(organization_, &first_missing); missing > 0; missing--) add_fault(first_missing, FaultKind::part_missing);
+    for (int64 missing = parts_.end(organization_, &first_missing); missing > 0; missing--)
+      add_fault(first_missing, FaultKind::part_missing);
   }
 
   static void require_walked(Status status) {
@@ -162,12 +186,14 @@ class Check {
 
 }  // namespace
 
-NewEvents check_new_events(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree) {
-  return Check(organization, from, to, with_tree).run();
+NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to,
+                           bool with_tree) {
+  return Check(organization, from, to, with_tree).run(open);
 }
 
-NewEvents extend_chain(const Uuid &organization, const ChainCheckpoint *newest, int64 to, int64 directory_number, TimestampTz now, ChainCheckpoint *taken) {
-  NewEvents found = check_new_events(organization, newest, to, true);
+NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to,
+                       int64 directory_number, TimestampTz now, ChainCheckpoint *taken) {
+  NewEvents found = check_new_events(open, organization, newest, to, true);
   if (found.faults > 0 || found.events == 0) return found;
   taken->organization = organization;
   taken->size = found.last_sequence;

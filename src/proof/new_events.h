@@ -3,8 +3,26 @@
 
 #include "core/chain_check.h"
 #include "proof/checkpoints.h"
+#include "store/anchors.h"
+#include "store/event_scan.h"
 
 namespace spine {
+
+// The events and anchors of all chains, opened once for many.
+class OpenChains {
+ public:
+  void begin();
+  ChainScan &events() { return events_; }  // as of the moment of begin, with all columns
+  AnchorReader &anchors() { return anchors_; }
+  void end();
+
+ private:
+  ChainScan events_;
+  AnchorReader anchors_;
+};
+
+// Whether an error says that something stored cannot be read, which is a finding.
+bool is_unreadable(const ErrorData &error);
 
 // What was found behind a checkpoint. A chain that is at fault is followed to its end, for the faults to be counted.
 struct NewEvents {
@@ -20,14 +38,17 @@ struct NewEvents {
   int64 node_count;
 };
 
-// Verifies the events behind a checkpoint, or all events of a chain that has none (null), up to and with a sequence: content,
-// links, order, gaps, and that the checkpoint's last event is still what it was. Does not raise for what is damaged.
-// with_tree: goes on with the tree; else range and nodes are nothing.
-NewEvents check_new_events(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree);
+// Verifies the events behind a checkpoint, or all events of a chain that has none (null), up to and with a sequence:
+// content, links, order, gaps, and that the checkpoint's last event is still what it was. open: what is unreadable is
+// raised; null: the chain is opened for it alone, and what is unreadable is a fault. with_tree: goes on with the tree;
+// else range and nodes are nothing.
+NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to,
+                           bool with_tree);
 
-// Takes a checkpoint of one chain up to and with a sequence, where there is something new: writes its row and the nodes. Connected to
-// SPI, with lock_checkpoints. newest: the chain's newest checkpoint, or null. Returns what was found; *taken is the new one where there
-// were new events and no faults.
-NewEvents extend_chain(const Uuid &organization, const ChainCheckpoint *newest, int64 to, int64 directory_number, TimestampTz now, ChainCheckpoint *taken);
+// Takes a checkpoint of one chain up to and with a sequence, where there is something new: writes its row and the
+// nodes. Connected to SPI, with lock_checkpoints. newest: the chain's newest checkpoint, or null. Returns what was
+// found; *taken is the new one where there were new events and no faults. open: as for check_new_events.
+NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to,
+                       int64 directory_number, TimestampTz now, ChainCheckpoint *taken);
 
 }  // namespace spine

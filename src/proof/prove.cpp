@@ -1,4 +1,4 @@
-// spine.tree_head, prove_inclusion and prove_consistency.
+// spine.tree_head, prove_inclusion, prove_consistency and prove_growth.
 #include "access/access.h"
 #include "core/uuid.h"
 #include "proof/faces.h"
@@ -8,8 +8,11 @@
 extern "C" {
 #include <catalog/pg_type.h>
 #include <funcapi.h>
+#include <miscadmin.h>
 #include <utils/array.h>
 #include <utils/fmgroids.h>
+#include <utils/memutils.h>
+#include <utils/uuid.h>
 }
 
 namespace spine {
@@ -22,7 +25,8 @@ Datum proof_datum(const Proof &proof) {
 
 void require_order(int64 old_size, int64 new_size) {
   if (old_size > new_size)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("a tree of " INT64_FORMAT " is no beginning of one of " INT64_FORMAT, old_size, new_size),
+    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
+                    errmsg("a tree of " INT64_FORMAT " is no beginning of one of " INT64_FORMAT, old_size, new_size),
                     errhint("Pass the smaller one first.")));
 }
 
@@ -31,7 +35,8 @@ void put_row(FunctionCallInfo fcinfo, const Datum *values, const bool *nulls) {
   const bool none[most] = {};
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   Assert(result->setDesc->natts <= most);
-  tuplestore_putvalues(result->setResult, result->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls == nullptr ? none : nulls));
+  tuplestore_putvalues(result->setResult, result->setDesc, const_cast<Datum *>(values),
+                       const_cast<bool *>(nulls == nullptr ? none : nulls));
 }
 
 bool may_prove(const Uuid &organization) { return is_notary() || require_reading(events_relid()).has(organization); }
@@ -39,11 +44,34 @@ bool may_prove(const Uuid &organization) { return is_notary() || require_reading
 namespace {
 
 // To whom it is none of his, an organization has no events.
+[[noreturn]] void report_no_tree(const Uuid &organization) {
+  ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
+                  errmsg("organization %s has 0 events, and no tree", uuid_text(organization)),
+                  errhint("spine.tree_head(organization_id) says how many there are.")));
+}
+
+// The elements of an argument that is an array, none of them null.
+int elements(FunctionCallInfo fcinfo, int argument, Oid type, Datum **values) {
+  bool *nulls;
+  int count;
+  bool is_uuid = type == UUIDOID;
+  deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), type, is_uuid ? UUID_LEN : static_cast<int>(sizeof(int64)),
+                    !is_uuid && FLOAT8PASSBYVAL, is_uuid ? TYPALIGN_CHAR : TYPALIGN_DOUBLE, values, &nulls, &count);
+  for (int i = 0; i < count; i++)
+    if (nulls[i])
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                      errmsg("element %d of %s is null", i + 1,
+                             argument == 0   ? "organization_ids"
+                             : argument == 1 ? "old_sizes"
+                                             : "new_sizes"),
+                      errhint("Pass organizations, and two sizes for each.")));
+  return count;
+}
+
 void begin_readable(ChainTree *tree, const Uuid &organization, bool is_readable) {
-  if (!is_readable)
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE), errmsg("organization %s has 0 events, and no tree", uuid_text(organization)),
-                    errhint("spine.tree_head(organization_id) says how many there are.")));
-  tree->begin(organization);
+  if (!is_readable) report_no_tree(organization);
+  tree->begin();
+  tree->seek(organization);
 }
 
 // The place of an event that the role may read.
@@ -68,7 +96,8 @@ void find_event(const Uuid &id, Uuid *organization, int64 *sequence) {
   scan.end();
   if (!is_known)
     ereport(ERROR, (errcode(ERRCODE_SPINE_UNKNOWN_EVENT), errmsg("there is no event %s", uuid_text(id)),
-                    errhint("Pass the id of an event of spine.events. Of one that was retired, use evidence that was exported before.")));
+                    errhint("Pass the id of an event of spine.events. Of one that was retired, use evidence that was "
+                            "exported before.")));
 }
 
 }  // namespace
@@ -116,7 +145,8 @@ PGDLLEXPORT Datum spine_prove_inclusion(PG_FUNCTION_ARGS) {
   Hash root = tree.root(size);
   Proof proof;
   tree.prove_inclusion(sequence, size, root, &proof);
-  Datum values[] = {Int64GetDatum(sequence - 1), Int64GetDatum(size), hash_datum(root), hash_datum(tree.event_hash(sequence)), proof_datum(proof)};
+  Datum values[] = {Int64GetDatum(sequence - 1), Int64GetDatum(size), hash_datum(root),
+                    hash_datum(tree.event_hash(sequence)), proof_datum(proof)};
   tree.end();
   put_row(fcinfo, values);
   return static_cast<Datum>(0);
@@ -130,12 +160,49 @@ PGDLLEXPORT Datum spine_prove_consistency(PG_FUNCTION_ARGS) {
   ChainTree tree;
   begin_readable(&tree, organization, may_prove(organization));
   require_order(old_size, new_size);
-  Hash old_root = tree.root(old_size), new_root = tree.root(new_size);
+  Hash old_root, new_root;
   Proof proof;
-  tree.prove_consistency(old_size, new_size, old_root, new_root, &proof);
+  tree.prove_consistency(old_size, new_size, &old_root, &new_root, &proof);
   tree.end();
   Datum values[] = {hash_datum(old_root), hash_datum(new_root), proof_datum(proof)};
   put_row(fcinfo, values);
+  return static_cast<Datum>(0);
+}
+
+PG_FUNCTION_INFO_V1(spine_prove_growth);
+PGDLLEXPORT Datum spine_prove_growth(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  Datum *organizations, *old_sizes, *new_sizes;
+  int count = elements(fcinfo, 0, UUIDOID, &organizations);
+  int old_count = elements(fcinfo, 1, INT8OID, &old_sizes), new_count = elements(fcinfo, 2, INT8OID, &new_sizes);
+  if (old_count != count || new_count != count)
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+             errmsg("organization_ids has %d elements, old_sizes %d and new_sizes %d", count, old_count, new_count),
+             errhint("Pass two sizes for each organization.")));
+  bool is_notary = spine::is_notary();
+  Organizations readable = is_notary ? Organizations{} : require_reading(events_relid());
+  MemoryContext outer = CurrentMemoryContext;
+  MemoryContext each = AllocSetContextCreate(outer, "chain whose growth is proved", ALLOCSET_DEFAULT_SIZES);
+  ChainTree tree;
+  tree.begin();
+  for (int i = 0; i < count; i++) {
+    CHECK_FOR_INTERRUPTS();
+    MemoryContextSwitchTo(each);
+    Uuid organization = uuid_of(organizations[i]);
+    int64 old_size = DatumGetInt64(old_sizes[i]), new_size = DatumGetInt64(new_sizes[i]);
+    if (!is_notary && !readable.has(organization)) report_no_tree(organization);
+    require_order(old_size, new_size);
+    Hash old_root, new_root;
+    Proof proof;
+    tree.seek(organization);
+    tree.prove_consistency(old_size, new_size, &old_root, &new_root, &proof);
+    Datum values[] = {organizations[i], hash_datum(old_root), hash_datum(new_root), proof_datum(proof)};
+    put_row(fcinfo, values);
+    MemoryContextSwitchTo(outer);
+    MemoryContextReset(each);
+  }
+  tree.end();
   return static_cast<Datum>(0);
 }
 

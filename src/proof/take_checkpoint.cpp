@@ -8,6 +8,7 @@
 #include "proof/tree.h"
 #include "server/errors.h"
 #include "server/sql.h"
+#include "server/subtransaction.h"
 #include "store/anchors.h"
 #include "store/emit.h"
 #include "store/event_scan.h"
@@ -47,9 +48,9 @@ class ChainEnds {
     count_ = most_ = 0;
     seek(last_uuid);
   }
-  // A few events of a chain are passed over faster than the next chain is sought by the index; where chains are long, each of them
-  // costs a row that is read for nothing, so that is tried now and then. An event that cannot be read ends its chain with no hash, so
-  // that somebody looks there.
+  // A few events of a chain are passed over faster than the next chain is sought by the index; where chains are long,
+  // each of them costs a row that is read for nothing, so that is tried now and then. An event that cannot be read ends
+  // its chain with no hash, so that somebody looks there.
   bool next(ChainEnd *end) {
     constexpr int few = 3, now_and_then = 64;
     if (++count_ % now_and_then == 0) most_ = few;
@@ -65,7 +66,8 @@ class ChainEnds {
       const Event &event = scan_.event();
       if (!event.has(Column::organization_id) || (any_ && event.organization_id >= last_)) continue;
       bool is_readable = scan_.why() == nullptr && event.has(Column::sequence) && event.has(Column::event_hash);
-      *end = {event.organization_id, is_readable ? event.sequence : 0, is_readable ? hash_of(event.event_hash) : Hash{}};
+      *end = {event.organization_id, is_readable ? event.sequence : 0,
+              is_readable ? hash_of(event.event_hash) : Hash{}};
       last_ = event.organization_id;
       any_ = true;
       return true;
@@ -93,48 +95,12 @@ class ChainEnds {
 bool is_unchanged(const ChainCheckpoint &checkpoint, const ChainEnd *end, AnchorReader *anchors) {
   if (end != nullptr) return end->sequence == checkpoint.size && end->hash == checkpoint.head_hash;
   Anchor anchor;
-  return anchors->find(checkpoint.organization, PG_INT64_MAX, &anchor) && anchor.sequence == checkpoint.size && anchor.hash == checkpoint.head_hash;
+  return anchors->find(checkpoint.organization, PG_INT64_MAX, &anchor) && anchor.sequence == checkpoint.size &&
+         anchor.hash == checkpoint.head_hash;
 }
 
-// One chain of a call. Rows of the result are put as it is found.
-class Taking {
- public:
-  explicit Taking(FunctionCallInfo fcinfo) : fcinfo_(fcinfo), now_(GetCurrentTimestamp()), number_(next_directory_number()) {
-    each_ = AllocSetContextCreate(CurrentMemoryContext, "chain of which a checkpoint is taken", ALLOCSET_DEFAULT_SIZES);
-  }
-
-  TimestampTz now() const { return now_; }
-
-  void take(const Uuid &organization, const ChainCheckpoint *newest) {
-    MemoryContext before = MemoryContextSwitchTo(each_);
-    ChainCheckpoint taken;
-    NewEvents found = extend_chain(organization, newest, PG_INT64_MAX, number_, now_, &taken);
-    bool is_intact = found.faults == 0;
-    if (!is_intact || found.events > 0) {
-      const ChainCheckpoint *at = is_intact ? &taken : newest;
-      Datum values[] = {uuid_datum(organization),
-                        Int64GetDatum(at == nullptr ? 0 : at->size),
-                        hash_datum(at == nullptr ? empty_tree_root : at->root),
-                        at == nullptr ? static_cast<Datum>(0) : hash_datum(at->head_hash),
-                        Int64GetDatum(found.events),
-                        BoolGetDatum(is_intact),
-                        is_intact ? static_cast<Datum>(0) : text_datum(psprintf("%s at sequence " INT64_FORMAT, found.first_fault, found.first_fault_sequence))};
-      bool nulls[] = {false, false, false, at == nullptr, false, false, is_intact};
-      put_row(fcinfo_, values, nulls);
-    }
-    MemoryContextSwitchTo(before);
-    MemoryContextReset(each_);
-  }
-
- private:
-  FunctionCallInfo fcinfo_;
-  TimestampTz now_;
-  int64 number_;
-  MemoryContext each_;
-};
-
-// Calls use(organization, checkpoint or null, end or null) for each chain that has one or the other, from the last organization to the
-// first.
+// Calls use(organization, checkpoint or null, end or null) for each chain that has one or the other, from the last
+// organization to the first.
 template <class Use>
 void each_chain(Use use) {
   NewestCheckpoints checkpoints;
@@ -148,13 +114,95 @@ void each_chain(Use use) {
     CHECK_FOR_INTERRUPTS();
     bool of_checkpoint = has_checkpoint && (!has_end || checkpoint.organization >= end.organization);
     bool of_end = has_end && (!has_checkpoint || end.organization >= checkpoint.organization);
-    use(of_end ? end.organization : checkpoint.organization, of_checkpoint ? &checkpoint : nullptr, of_end ? &end : nullptr);
+    use(of_end ? end.organization : checkpoint.organization, of_checkpoint ? &checkpoint : nullptr,
+        of_end ? &end : nullptr);
     if (of_checkpoint) has_checkpoint = checkpoints.next(&checkpoint);
     if (of_end) has_end = ends.next(&end);
   }
   ends.end();
   checkpoints.end();
 }
+
+// Calls work(open) with all chains open. Where something cannot be read, what that did is rolled back, and clear(),
+// then work(null) are called: then each chain is opened for it alone, and only what is about that chain fails.
+template <class Work, class Clear>
+void with_open_chains(Work work, Clear clear) {
+  auto at_once = [&] {
+    OpenChains open;
+    open.begin();
+    work(&open);
+    open.end();
+  };
+  if (catch_error(at_once, is_unreadable) == nullptr) return;
+  clear();
+  work(nullptr);
+}
+
+void clear_rows(FunctionCallInfo fcinfo) {
+  tuplestore_clear(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->setResult);
+}
+
+// What a call takes. Rows of the result are put as it is found.
+class Taking {
+ public:
+  explicit Taking(FunctionCallInfo fcinfo)
+      : fcinfo_(fcinfo), now_(GetCurrentTimestamp()), number_(next_directory_number()) {
+    each_ = AllocSetContextCreate(CurrentMemoryContext, "chain of which a checkpoint is taken", ALLOCSET_DEFAULT_SIZES);
+  }
+
+  void take_all() {
+    auto take_each = [&](OpenChains *open) {
+      AnchorReader anchors;
+      anchors.begin();
+      each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *end) {
+        ChainCheckpoint taken;
+        bool goes_on =
+            (newest == nullptr || !is_unchanged(*newest, end, &anchors)) && take(open, organization, newest, &taken);
+        if (goes_on || newest != nullptr) chains_.add(goes_on ? taken : *newest);
+      });
+      anchors.end();
+    };
+    chains_.begin();
+    with_open_chains(take_each, [&] {
+      MemoryContextReset(each_);
+      clear_rows(fcinfo_);
+      chains_.begin();
+    });
+    chains_.end();
+    append_directory_checkpoint(chains_, now_);
+  }
+
+  // Whether the chain went on: then *taken is its new checkpoint.
+  bool take(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, ChainCheckpoint *taken) {
+    MemoryContext before = MemoryContextSwitchTo(each_);
+    NewEvents found = extend_chain(open, organization, newest, PG_INT64_MAX, number_, now_, taken);
+    bool is_intact = found.faults == 0;
+    if (!is_intact || found.events > 0) {
+      const ChainCheckpoint *at = is_intact ? taken : newest;
+      Datum values[] = {uuid_datum(organization),
+                        Int64GetDatum(at == nullptr ? 0 : at->size),
+                        hash_datum(at == nullptr ? empty_tree_root : at->root),
+                        at == nullptr ? static_cast<Datum>(0) : hash_datum(at->head_hash),
+                        Int64GetDatum(found.events),
+                        BoolGetDatum(is_intact),
+                        is_intact ? static_cast<Datum>(0)
+                                  : text_datum(psprintf("%s at sequence " INT64_FORMAT, found.first_fault,
+                                                        found.first_fault_sequence))};
+      bool nulls[] = {false, false, false, at == nullptr, false, false, is_intact};
+      put_row(fcinfo_, values, nulls);
+    }
+    MemoryContextSwitchTo(before);
+    MemoryContextReset(each_);
+    return is_intact && found.events > 0;
+  }
+
+ private:
+  FunctionCallInfo fcinfo_;
+  TimestampTz now_;
+  int64 number_;
+  MemoryContext each_;
+  ChainsTree chains_;
+};
 
 }  // namespace
 
@@ -168,19 +216,25 @@ void keep_checkpoint(const Uuid &organization, int64 size, const Hash &head_hash
   if (is_there && taken.is_sound() && taken.head_hash == head_hash) return;
   if (is_there)
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
-                    errmsg("the chain of organization %s is not the one that its checkpoint at " INT64_FORMAT " is of", uuid_text(organization), size),
+                    errmsg("the chain of organization %s is not the one that its checkpoint at " INT64_FORMAT " is of",
+                           uuid_text(organization), size),
                     errhint("Nothing was retired. Compare the chain with a backup, and with what was signed.")));
   if (!any || newest.size < size) {
-    NewEvents found = extend_chain(organization, any ? &newest : nullptr, size, next_directory_number(), GetCurrentTimestamp(), &taken);
+    NewEvents found = extend_chain(nullptr, organization, any ? &newest : nullptr, size, next_directory_number(),
+                                   GetCurrentTimestamp(), &taken);
     if (found.faults == 0 && found.last_sequence == size) return;
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
-                    errmsg("the chain of organization %s is not what its last checkpoint says: %s at sequence " INT64_FORMAT, uuid_text(organization),
-                           found.faults > 0 ? found.first_fault : "event_missing", found.faults > 0 ? found.first_fault_sequence : found.last_sequence + 1),
-                    errhint("Nothing was retired. SELECT * FROM spine.find_chain_faults('%s') says more; mend it first.", uuid_text(organization))));
+    ereport(ERROR,
+            (errcode(ERRCODE_SPINE_NOT_INTACT),
+             errmsg("the chain of organization %s is not what its last checkpoint says: %s at sequence " INT64_FORMAT,
+                    uuid_text(organization), found.faults > 0 ? found.first_fault : "event_missing",
+                    found.faults > 0 ? found.first_fault_sequence : found.last_sequence + 1),
+             errhint("Nothing was retired. SELECT * FROM spine.find_chain_faults('%s') says more; mend it first.",
+                     uuid_text(organization))));
   }
   // It has gone on since: what is kept is covered by what its newest checkpoint says.
   ChainTree tree;
-  tree.begin(organization);
+  tree.begin();
+  tree.seek(organization);
   taken.organization = organization;
   taken.size = size;
   taken.root = tree.root(size);
@@ -210,15 +264,10 @@ PGDLLEXPORT Datum spine_take_checkpoint(PG_FUNCTION_ARGS) {
     reader.begin();
     bool any = reader.newest(organization, &newest);
     reader.end();
-    taking.take(organization, any ? &newest : nullptr);
+    ChainCheckpoint taken;
+    (void)taking.take(nullptr, organization, any ? &newest : nullptr, &taken);
   } else {
-    AnchorReader anchors;
-    anchors.begin();
-    each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *end) {
-      if (newest == nullptr || !is_unchanged(*newest, end, &anchors)) taking.take(organization, newest);
-    });
-    anchors.end();
-    append_directory_checkpoint(taking.now());
+    taking.take_all();
   }
   SPI_finish();
   return static_cast<Datum>(0);
@@ -243,11 +292,11 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
   int64 next = next_directory_number();
   MemoryContext outer = CurrentMemoryContext;
   MemoryContext each = AllocSetContextCreate(outer, "chain that is verified", ALLOCSET_DEFAULT_SIZES);
-  auto verify = [&](const Uuid &organization, const ChainCheckpoint *newest, bool has_news) {
+  auto verify = [&](OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, bool has_news) {
     MemoryContextSwitchTo(each);
     NewEvents found{};
     if (has_news || !newest->is_sound()) {
-      found = check_new_events(organization, newest, PG_INT64_MAX, false);
+      found = check_new_events(open, organization, newest, PG_INT64_MAX, false);
     } else {
       found.last_sequence = newest->size;
       found.head_hash = newest->head_hash;
@@ -265,18 +314,26 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
                       Int64GetDatum(found.faults),
                       Int64GetDatum(found.first_fault_sequence),
                       is_fine ? static_cast<Datum>(0) : text_datum(found.first_fault)};
-    bool nulls[] = {false, is_fine && !any, none, none, none, none || newest->directory_number >= next, false, !any, !any, false, is_fine, is_fine};
+    bool nulls[] = {
+        false, is_fine && !any, none,    none,   none, none || newest->directory_number >= next, false, !any,
+        !any,  false,           is_fine, is_fine};
     put_row(fcinfo, values, nulls);
     MemoryContextSwitchTo(outer);
     MemoryContextReset(each);
   };
   if (PG_ARGISNULL(0) && readable.all) {
-    AnchorReader anchors;
-    anchors.begin();
-    each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *end) {
-      verify(organization, newest, newest == nullptr || !is_unchanged(*newest, end, &anchors));
+    auto verify_each = [&](OpenChains *open) {
+      AnchorReader anchors;
+      anchors.begin();
+      each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *end) {
+        verify(open, organization, newest, newest == nullptr || !is_unchanged(*newest, end, &anchors));
+      });
+      anchors.end();
+    };
+    with_open_chains(verify_each, [&] {
+      MemoryContextReset(each);
+      clear_rows(fcinfo);
     });
-    anchors.end();
     return static_cast<Datum>(0);
   }
   Uuid one = PG_ARGISNULL(0) ? Uuid{} : uuid_of(PG_GETARG_DATUM(0));
@@ -286,7 +343,7 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
   reader.begin();
   for (int i = 0; i < count; i++) {
     ChainCheckpoint newest;
-    verify(organizations[i], reader.newest(organizations[i], &newest) ? &newest : nullptr, true);
+    verify(nullptr, organizations[i], reader.newest(organizations[i], &newest) ? &newest : nullptr, true);
   }
   reader.end();
   return static_cast<Datum>(0);

@@ -2,7 +2,6 @@
 
 #include "core/uuid.h"
 #include "server/errors.h"
-#include "store/anchors.h"
 #include "verify/verify.h"
 
 extern "C" {
@@ -11,32 +10,58 @@ extern "C" {
 
 namespace spine {
 
-void ChainTree::begin(const Uuid &organization) {
-  organization_ = organization;
+namespace {
+
+// A tree of which no more is known than the compact range of its first leaves, and all leaves behind that.
+class GrowthSource final : public TreeSource {
+ public:
+  GrowthSource(const CompactRange &range, const Hash *leaves) : range_(range), leaves_(leaves) {}
+
+  Answer subtree(unsigned level, uint64_t index, Hash *root) noexcept override {
+    if (range_.find(level, index, root)) return Answer::found;
+    if (level > 0) return Answer::not_kept;
+    if (index < range_.end()) return Answer::failed;
+    *root = leaves_[index - range_.end()];
+    return Answer::found;
+  }
+
+ private:
+  const CompactRange &range_;
+  const Hash *leaves_;
+};
+
+}  // namespace
+
+void ChainTree::begin() {
   memory_ = CurrentMemoryContext;
+  groups_ = static_cast<Group *>(palloc(sizeof(Group) * groups));
+  checkpoints_.begin();
+  nodes_.begin();
+  events_.begin(bit(Column::event_hash));
+  anchors_.begin();
+}
+
+void ChainTree::seek(const Uuid &organization) {
+  organization_ = organization;
   count_ = -1;
   uses_ = 0;
   error_ = nullptr;
-  groups_ = static_cast<Group *>(palloc(sizeof(Group) * groups));
   for (int i = 0; i < groups; i++) {
     groups_[i].number = -1;
     groups_[i].used = 0;
   }
-  checkpoints_.begin();
-  nodes_.begin();
-  events_.begin(bit(Column::event_hash));
   Anchor anchor;
-  AnchorReader anchors;
-  anchors.begin();
-  retired_ = anchors.find(organization, PG_INT64_MAX, &anchor) ? anchor.sequence : 0;
-  anchors.end();
+  retired_ = anchors_.find(organization, PG_INT64_MAX, &anchor) ? anchor.sequence : 0;
   before_ = CompactRange();
   if (retired_ == 0) return;
   ChainCheckpoint at;
-  if (!checkpoints_.last_upto(organization, retired_, &at) || at.size != retired_ || at.head_hash != anchor.hash || !at.is_sound())
+  if (!checkpoints_.last_upto(organization, retired_, &at) || at.size != retired_ || at.head_hash != anchor.hash ||
+      !at.is_sound())
     ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                    errmsg("organization %s has no sound checkpoint at its anchor, event " INT64_FORMAT, uuid_text(organization), retired_),
-                    errhint("Without it nothing can be proved of what came later: restore its row in spine.checkpoints from a backup, or "
+                    errmsg("organization %s has no sound checkpoint at its anchor, event " INT64_FORMAT,
+                           uuid_text(organization), retired_),
+                    errhint("Without it nothing can be proved of what came later: restore its row in spine.checkpoints "
+                            "from a backup, or "
                             "attach what was retired with spine.attach_partition.")));
   before_ = at.range;
   last_retired_ = at.head_hash;
@@ -55,12 +80,15 @@ void ChainTree::require_size(int64 size) {
                     errhint("Pass how many of the chain's events the tree is to have, 1 at the least.")));
   if (size > events())
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
-                    errmsg("organization %s has " INT64_FORMAT " events, and no tree of " INT64_FORMAT, uuid_text(organization_), events(), size),
+                    errmsg("organization %s has " INT64_FORMAT " events, and no tree of " INT64_FORMAT,
+                           uuid_text(organization_), events(), size),
                     errhint("spine.tree_head(organization_id) says how many there are.")));
 }
 
 void ChainTree::report_missing(int64 sequence) {
-  ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT), errmsg("event " INT64_FORMAT " of organization %s is missing or damaged", sequence, uuid_text(organization_)),
+  ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_INTACT),
+                  errmsg("event " INT64_FORMAT " of organization %s is missing or damaged", sequence,
+                         uuid_text(organization_)),
                   errhint("SELECT * FROM spine.find_chain_faults('%s') says more.", uuid_text(organization_))));
 }
 
@@ -151,9 +179,11 @@ void ChainTree::require(ProofStatus status, int64 size) {
       return;
     case ProofStatus::hash_not_found:
       ereport(ERROR, (errcode(ERRCODE_SPINE_RETIRED_EVENT),
-                      errmsg("events 1 to " INT64_FORMAT " of organization %s were retired, and this proof asks for some of them", retired_,
-                             uuid_text(organization_)),
-                      errhint("Use evidence that was exported before, or attach the table that has them with spine.attach_partition.")));
+                      errmsg("events 1 to " INT64_FORMAT
+                             " of organization %s were retired, and this proof asks for some of them",
+                             retired_, uuid_text(organization_)),
+                      errhint("Use evidence that was exported before, or attach the table that has them with "
+                              "spine.attach_partition.")));
     case ProofStatus::hashing_failed:
       require_hashed(Status::crypto_failed);
       return;
@@ -182,20 +212,24 @@ void ChainTree::report_broken(int64 size) {
     for (int i = 0; i < leaves_a_node; i++) {
       int64 index = one->number * leaves_a_node + i;
       if (one->has[i] && is_broken(one->level, index, one->hash[i]))
-        ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                        errmsg("node " INT64_FORMAT " of level %u in the tree of organization %s is not what lies below it", index, one->level,
-                               uuid_text(organization_)),
-                        errdetail("Its row in spine.tree_nodes, or an event below it, was altered."), errhint("%s", hint)));
+        ereport(ERROR,
+                (errcode(ERRCODE_SPINE_BROKEN_PROOF),
+                 errmsg("node " INT64_FORMAT " of level %u in the tree of organization %s is not what lies below it",
+                        index, one->level, uuid_text(organization_)),
+                 errdetail("Its row in spine.tree_nodes, or an event below it, was altered."), errhint("%s", hint)));
     }
   }
-  ereport(ERROR, (errcode(ERRCODE_SPINE_BROKEN_PROOF),
-                  errmsg("what is stored of organization %s does not lead to the root of its first " INT64_FORMAT " events", uuid_text(organization_), size),
-                  errdetail("A row in spine.checkpoints, or an event, was altered."), errhint("%s", hint)));
+  ereport(ERROR,
+          (errcode(ERRCODE_SPINE_BROKEN_PROOF),
+           errmsg("what is stored of organization %s does not lead to the root of its first " INT64_FORMAT " events",
+                  uuid_text(organization_), size),
+           errdetail("A row in spine.checkpoints, or an event, was altered."), errhint("%s", hint)));
 }
 
-// Roots and proofs ------------------------------------------------------------------------------------------------------
+// Roots and proofs --------------------------------------------------------------------------------------------------
 
-// Behind the newest checkpoint the tree grows from that; up to it, it is shown to be the beginning of a later one, or that one.
+// Behind the newest checkpoint the tree grows from that; up to it, it is shown to be the beginning of a later one, or
+// that one.
 Hash ChainTree::root(int64 size) {
   require_size(size);
   ChainCheckpoint before, behind;
@@ -203,7 +237,7 @@ Hash ChainTree::root(int64 size) {
   if (checkpoints_.first_from(organization_, size, &behind)) {
     require(tree_root(tree_hasher(), *this, static_cast<uint64_t>(size), &root), size);
     if (!behind.is_sound()) report_broken(behind.size);
-    prove_consistency(size, behind.size, root, behind.root, nullptr);
+    require_consistency(size, behind.size, root, behind.root, nullptr);
     return root;
   }
   bool any_before = checkpoints_.last_upto(organization_, size, &before);
@@ -223,7 +257,8 @@ Hash ChainTree::root(int64 size) {
 void ChainTree::prove_inclusion(int64 sequence, int64 size, const Hash &root, Proof *proof) {
   if (sequence < 1 || sequence > size)
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_IN_TREE),
-                    errmsg("event " INT64_FORMAT " of organization %s is not in its tree of " INT64_FORMAT " events", sequence, uuid_text(organization_), size),
+                    errmsg("event " INT64_FORMAT " of organization %s is not in its tree of " INT64_FORMAT " events",
+                           sequence, uuid_text(organization_), size),
                     errhint("Pass a sequence from 1 to the size of the tree.")));
   uint64_t index = static_cast<uint64_t>(sequence - 1), leaves = static_cast<uint64_t>(size);
   Hash leaf;
@@ -234,7 +269,45 @@ void ChainTree::prove_inclusion(int64 sequence, int64 size, const Hash &root, Pr
   require(verify_inclusion(tree_hasher(), index, leaves, leaf, root, *proof), size);
 }
 
-void ChainTree::prove_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root, Proof *proof) {
+void ChainTree::prove_consistency(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof) {
+  if (prove_growth(old_size, new_size, old_root, new_root, proof)) return;
+  *old_root = root(old_size);
+  *new_root = root(new_size);
+  require_consistency(old_size, new_size, *old_root, *new_root, proof);
+}
+
+// All that the proof needs of the old tree is in its compact range. That the chain is still the old one's, its last
+// event tells, whose hash stands on those of all before it.
+bool ChainTree::prove_growth(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof) {
+  constexpr int64 few = 10000;
+  ChainCheckpoint from, to;
+  if (old_size < retired_ || new_size - old_size > few || !checkpoints_.first_from(organization_, old_size, &from) ||
+      from.size != old_size || !checkpoints_.first_from(organization_, new_size, &to) || to.size != new_size)
+    return false;
+  if (!from.is_sound()) report_broken(old_size);
+  if (!to.is_sound()) report_broken(new_size);
+  Hash *leaves = static_cast<Hash *>(palloc(sizeof(Hash) * static_cast<Size>(new_size - old_size + 1)));
+  int64 first = Max(old_size, retired_ + 1);
+  if (old_size == retired_ && last_retired_ != from.head_hash) report_broken(old_size);
+  events_.seek(organization_, first - 1, organization_);
+  for (int64 sequence = first; sequence <= new_size; sequence++) {
+    if (!next_is(sequence)) report_missing(sequence);
+    Hash hash = hash_of(events_.event().event_hash);
+    if (sequence == old_size && hash != from.head_hash) report_broken(old_size);
+    if (sequence > old_size) require_hashed(tree_hasher().leaf(hash, &leaves[sequence - old_size - 1]));
+  }
+  GrowthSource source(from.range, leaves);
+  uint64_t before = static_cast<uint64_t>(old_size), behind = static_cast<uint64_t>(new_size);
+  require(spine::prove_consistency(tree_hasher(), source, before, behind, proof), new_size);
+  require(verify_consistency(tree_hasher(), before, behind, from.root, to.root, *proof), new_size);
+  pfree(leaves);
+  *old_root = from.root;
+  *new_root = to.root;
+  return true;
+}
+
+void ChainTree::require_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root,
+                                    Proof *proof) {
   Proof own;
   if (proof == nullptr) proof = &own;
   uint64_t from = static_cast<uint64_t>(old_size), to = static_cast<uint64_t>(new_size);
@@ -247,6 +320,7 @@ void ChainTree::range(int64 begin, int64 end, CompactRange *range) {
 }
 
 void ChainTree::end() {
+  anchors_.end();
   checkpoints_.end();
   nodes_.end();
   events_.end();

@@ -1,16 +1,20 @@
-// The tree of one chain, made of what is stored: its events, its inner nodes, its checkpoints. None of the stored hashes is
-// believed: what is proved leads to a root that a checkpoint has, or that its compact range gives with the events behind it.
+// The tree of one chain, made of what is stored: its events, its inner nodes, its checkpoints. None of the stored
+// hashes is believed: what is proved leads to a root that a checkpoint has, or that its compact range gives with the
+// events behind it.
 #pragma once
 
 #include "proof/checkpoints.h"
+#include "store/anchors.h"
 #include "store/event_scan.h"
 
 namespace spine {
 
 class ChainTree final : public TreeSource {
  public:
-  // Whose the caller may see is his to ask. Raises what reading raises.
-  void begin(const Uuid &organization);
+  // Opens what all trees are read from. Raises what reading raises.
+  void begin();
+  // Goes to an organization's tree, and to that of another then. Whose the caller may see is his to ask. Raises SP102.
+  void seek(const Uuid &organization);
 
   // The events that there are now, the retired ones included.
   int64 events();
@@ -21,12 +25,13 @@ class ChainTree final : public TreeSource {
   // Raises SP100 where the chain has never had so many events.
   void require_size(int64 size);
 
-  // The root of the chain's first so many events, 1 or more. Raises SP100, SP101, SP102, and SP090 where an event is missing.
+  // The root of the chain's first so many events, 1 or more. Raises SP100, SP101, SP102, and SP090 where an event is
+  // missing.
   Hash root(int64 size);
 
   // Proofs, known to lead to those roots. An event is named by its sequence. They raise the same.
   void prove_inclusion(int64 sequence, int64 size, const Hash &root, Proof *proof);
-  void prove_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root, Proof *proof);
+  void prove_consistency(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof);
 
   // The compact range of the events of index begin to end - 1. Nothing is known of it to be right. Raises SP101, SP090.
   void range(int64 begin, int64 end, CompactRange *range);
@@ -50,7 +55,13 @@ class ChainTree final : public TreeSource {
   };
   static constexpr int groups = 6;
 
-  // After a seek: whether the next event is that one, with a hash.
+  // The same, of roots that are known. proof: null where it does not matter.
+  void require_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root, Proof *proof);
+  // The same where both are checkpoints, between which are few events: by these, and nothing older than them. false:
+  // they are not.
+  bool prove_growth(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof);
+
+  // After a seek of the events: whether the next one is that one, with a hash.
   bool next_is(int64 sequence);
   [[noreturn]] void report_missing(int64 sequence);
   Group *group(unsigned level, int64 number);
@@ -66,6 +77,7 @@ class ChainTree final : public TreeSource {
   CheckpointReader checkpoints_;
   NodeReader nodes_;
   ChainScan events_;
+  AnchorReader anchors_;
   int64 count_;    // of the events; -1: not known yet
   int64 retired_;
   CompactRange before_;  // of the retired events

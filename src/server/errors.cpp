@@ -17,6 +17,12 @@ const char *clipped(std::string_view text) {
   return psprintf("%.*s…", size, text.data());
 }
 
+void require_reason(FunctionCallInfo fcinfo, int argument) {
+  if (PG_ARGISNULL(argument) || VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) == 0)
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("reason is null or empty"),
+                    errhint("Say in a line why, without a person's data: it is recorded as an event.")));
+}
+
 const char *uuid_text(const Uuid &uuid) {
   char *text = static_cast<char *>(palloc(37));
   *write_uuid(text, uuid) = '\0';

@@ -86,6 +86,9 @@ const char *clipped(std::string_view text);
 
 const char *uuid_text(const Uuid &uuid);
 
+// Raises 22004 where an argument that says why is null or empty.
+void require_reason(FunctionCallInfo fcinfo, int argument);
+
 // Raises what a core function reported. what: the value at fault; written: the canonical form as far as it
 // came. Never returns.
 [[noreturn]] void report(Status status, const char *what, std::string_view written = {});

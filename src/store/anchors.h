@@ -2,11 +2,9 @@
 #pragma once
 
 #include "core/chain_check.h"
-#include "server/pg.h"
+#include "server/key_scan.h"
 
 extern "C" {
-#include <access/genam.h>
-#include <executor/tuptable.h>
 #include <utils/uuid.h>
 }
 
@@ -16,11 +14,13 @@ namespace spine {
 class AnchorReader {
  public:
   void begin();
-  // The chain's anchor; false: it begins at its first event. below: the last one before this sequence. Raises SP046 for a
-  // damaged one.
+  // The chain's anchor; false: it begins at its first event. below: the last one before this sequence. Raises SP046 for
+  // a damaged one, and where the table's key is missing.
   bool find(const Uuid &organization, int64 below, Anchor *anchor) { return find(organization, below, false, anchor); }
   // The first one from this sequence on.
-  bool find_from(const Uuid &organization, int64 from, Anchor *anchor) { return find(organization, from, true, anchor); }
+  bool find_from(const Uuid &organization, int64 from, Anchor *anchor) {
+    return find(organization, from, true, anchor);
+  }
   // The first organization from this one on that has an anchor. False: there is none.
   bool find_organization(const Uuid &from, Uuid *organization);
   void end();
@@ -28,10 +28,8 @@ class AnchorReader {
  private:
   bool find(const Uuid &organization, int64 sequence, bool from, Anchor *anchor);
 
-  Relation relation_;  // null where no chain has an anchor
-  Relation index_;
-  IndexScanDesc scan_;
-  TupleTableSlot *slot_;
+  bool any_;  // false: no chain has an anchor
+  KeyScan scan_;
   pg_uuid_t key_organization_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "server/compat.h"
 #include "server/errors.h"
+#include "server/key_scan.h"
 #include "store/partitions.h"
 
 extern "C" {
@@ -77,10 +78,19 @@ Oid index_of(Relation relation, const EventTable *table, EventOrder order) {
   return table->id_index;
 }
 
+// An index of one block, which says where its root is, has no entry. What comes into it later, no read that began sees.
+bool has_no_entry(Oid index) {
+  Relation relation = index_open(index, AccessShareLock);
+  BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+  index_close(relation, AccessShareLock);
+  return blocks == 1;
+}
+
 }  // namespace
 
 void LeafScan::begin(Relation relation, EventOrder order, int keys, FreshRead *read, uint32 wanted) {
   relation_ = relation;
+  memory_ = CurrentMemoryContext;
   read_ = read;
   keys_ = keys;
   wanted_ = wanted | event_place | (order == EventOrder::entity        ? bit(Column::entity_id)
@@ -93,7 +103,7 @@ void LeafScan::begin(Relation relation, EventOrder order, int keys, FreshRead *r
 }
 
 bool LeafScan::next(ScanDirection direction) {
-  while (index_getnext_slot(scan_, direction, slot_)) {
+  while (next_of_index(memory_, scan_, direction, slot_)) {
     CHECK_FOR_INTERRUPTS();
     bool must_free;
     tuple_ = ExecFetchSlotHeapTuple(slot_, false, &must_free);
@@ -136,6 +146,10 @@ void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 w
     Relation relation = try_table_open(lfirst_oid(cell), AccessShareLock);
     if (relation == nullptr) continue;  // it was detached and dropped meanwhile
     if (relation->rd_rel->relkind != RELKIND_RELATION) {
+      table_close(relation, AccessShareLock);
+      continue;
+    }
+    if (fresh_ && has_no_entry(index_of(relation, event_table(relation), order))) {
       table_close(relation, AccessShareLock);
       continue;
     }

@@ -77,6 +77,7 @@ class LeafScan {
  private:
   Relation relation_;
   Relation index_;
+  MemoryContext memory_;  // in which the scan began
   IndexScanDesc scan_;
   TupleTableSlot *slot_;
   FreshRead *read_;

@@ -783,6 +783,43 @@ test('the vectors of docs/evidence.md', async () => {
   assert.equal(states(plain), Array(8).fill('none').join(' '));
 });
 
+// PGHOST and PGPORT find a server, where there is one: script/test starts it.
+test('what spine-notary exports of a real database is proved, and a change to it is not', {skip: !tools || !process.env.PGHOST}, async () => {
+  const run = (program, ...given) => {
+    const {status, stdout, stderr} = spawnSync(program, given, {encoding: 'utf8', env: {...process.env, PGDATABASE: 'postgres'}});
+    assert.equal(status, 0, `${program} ${given[0]}: ${stdout}${stderr}`);
+    return stdout;
+  };
+  const sql = (database, text) => run('psql', '-XAtqv', 'ON_ERROR_STOP=1', '-d', database, '-c', text);
+  const notary = (...given) => run(join(tools, 'spine-notary'), ...given);
+  const files = name => join(work, `real ${name}`);
+  sql('postgres', 'CREATE DATABASE browser');
+  sql('browser', "CREATE EXTENSION people_os_spine; ALTER DATABASE browser SET people_os_spine.environment = 'test'");
+  sql('browser', `SELECT spine.emit_event('hcm.employee.created', entity_id => '${here}', actor_id => '${there}', organization_id => '${here}',
+    payload => '{"salary": 120000.5, "script": "</script><b>1</b>", "big": 12345678901234567890}', personal => '{"name": "Łucja \\u202e"}')
+    FROM generate_series(1, 300)`);
+  sql('browser', `SELECT spine.erase_events('${here}', (SELECT array_agg(id) FROM spine.events WHERE organization_id = '${here}' AND sequence IN (2, 290)), 'request 7')`);
+  sql('browser', 'CREATE ROLE browser_notary LOGIN');
+  sql('browser', "SELECT spine.grant_notary('browser_notary')");
+  const key = notary('keygen', '--name', 'spine.example/browser', '--key', files('key')).replace(/^key: /, '').trim();
+  notary('init', '--database', 'dbname=browser user=browser_notary', '--origin', 'spine.example/browser', '--state', files('state'), '--key', files('key'));
+  const exported = (name, ...given) => {
+    notary('export', '--database', 'dbname=browser', '--organization', here, '--reason', 'a test', '--output', files(name), ...given);
+    return files(name);
+  };
+  const all = await judge(exported('all', '--personal'), key);
+  assert.equal(all.title, 'All 301 events are proved');
+  assert.equal(all.checks, allGood);
+  assert.match(all.events[1].text, /erased/);
+  const withheld = await judge(exported('stretch', '--from', '288', '--to', '300'), key);
+  assert.equal(withheld.state, 'good');
+  assert.match(withheld.events[0].text, /withheld/);
+  const changed = await judge(readFileSync(files('stretch'), 'utf8').replace('"salary":120000.5', '"salary":920000.5'), key);
+  assert.equal(changed.state, 'bad');
+  assert.deepEqual(changed.events.filter(({state}) => state === 'bad').map(({reasons}) => reasons), ['part_altered']);
+  assert.deepEqual(troubles, []);
+});
+
 test('spine-verify says the same of each file', {skip: !tools}, () => {
   assert.ok(compared.files > 300, `${compared.files}`);
   assert.ok(compared.events > 1500, `${compared.events}`);

@@ -1,12 +1,14 @@
 # The matrix of attacks: for each attack and actor, what must come of it and what came of it, with the library
 # preloaded and without. An attack is prevented (an error, and nothing is changed), detected (done, and a function
-# says so) or outside (nothing in the server can tell). What other tests show at length is not done again here: bits
-# flipped in files (tamper_heap.pl), locks (isolation), the install (install.pl), tenants (tenants.pl).
+# says so) or outside (nothing in the server can tell). What is outside of the server's sight, a notary and the offline
+# verifier detect: that is at the end. What other tests show at length is not done again here: bits flipped in files
+# (tamper_heap.pl), locks (isolation), the install (install.pl), tenants (tenants.pl), servers (notary_servers.pl).
 use strict;
 use warnings;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Notary;
 use Spine;
 use Test::More;
 
@@ -112,6 +114,14 @@ my @attacks = (
 		"UPDATE spine.events SET payload = NULL, payload_salt = NULL, payload_hash = sha256(payload_salt || convert_to(spine.canonical_json(payload), 'UTF8')) WHERE sequence = 2" ],
 	(map { [ 34, $_, { %{ prevented(qw(app owner su)) } }, $none, $_ ] } 'ALTER VIEW spine.audit_log SET (security_invoker = false)', 'GRANT SELECT ON spine.role_bindings TO app',
 		'ALTER DEFAULT PRIVILEGES IN SCHEMA spine GRANT SELECT ON TABLES TO app', 'ALTER INDEX spine.events_pkey RENAME TO other', 'DROP INDEX spine.events_entity_id_sequence_idx'),
+	# What the notary's records say, and who may write them.
+	[ 35, 'a checkpoint taken without the right', prevented(qw(app writer)), $none, 'SELECT spine.take_checkpoint()' ],
+	[ 35, 'a note stored without the right', prevented(qw(app writer)), $none, "SELECT spine.store_note('x')" ],
+	[ 35, 'evidence of what one may not read', prevented(qw(app writer)), $none, "SELECT spine.export_evidence('$mine', reason => 'x')" ],
+	(map { my $table = $_; (
+		[ 35, "a row of $table forged", prevented(qw(app writer)), $none, "INSERT INTO spine.$table SELECT * FROM spine.$table" ],
+		(map { [ 35, "$_->[0] of $table", $all, $none, "$_->[1] spine.$table$_->[2]" ] } [ 'UPDATE', 'UPDATE', ' SET ' . ($table eq 'checkpoint_notes' ? 'note_hash' : $table eq 'tree_nodes' ? 'hash' : 'root') . ' = sha256($$x$$)' ],
+			[ 'DELETE', 'DELETE FROM', '' ], [ 'TRUNCATE', 'TRUNCATE', '' ])) } qw(checkpoints tree_nodes directory_checkpoints checkpoint_notes)),
 	[ 11, 'SET on a superuser\'s setting granted', { su => 'detected' }, $su, 'GRANT SET ON PARAMETER people_os_spine.unguard TO app' ],
 	[ 11, 'a right to UPDATE granted', $all, $none, 'GRANT UPDATE ON spine.events TO app' ],
 	[ 13, 'LOCK TABLE', { app => 'prevented', writer => 'no effect', owner => 'no effect', su => 'no effect' }, $none, 'BEGIN; LOCK TABLE spine.events IN ACCESS EXCLUSIVE MODE; COMMIT' ],
@@ -320,4 +330,135 @@ sub emit_base
 	$node->safe_psql('base', "SELECT count(spine.emit_event('hcm.employee.created', entity_id => o, organization_id => o, payload => jsonb_build_object('n', n), personal => '{\"name\": \"Ada\"}')) FROM generate_series(1, 5) n, unnest(ARRAY[$list]::uuid[]) o");
 	return;
 }
+
+# Rows 31 and 35: detected from outside. Each attack is declared with what the notary says, and how its program ends. A superuser, or root, has
+# altered everything in the server that could tell, so nothing there does. Then he signs it himself, with a key of his own, or with the
+# notary's, which he stole: the verifier believes neither.
+$node = spine_node('signed', allows_streaming => 1);
+my $signed = new_notary($node, 'postgres', 'spine.example/matrix');
+my $forget = "DELETE FROM spine.checkpoint_notes; DELETE FROM spine.directory_checkpoints WHERE number > 1; DELETE FROM spine.checkpoints WHERE directory_number > 1";
+my $forget_all = join '; ', map { "DELETE FROM spine.$_" } qw(checkpoint_notes directory_checkpoints checkpoints);
+emit_in($node, 'postgres', 5, $mine, $other);
+notary_is($signed, 'init', DONE, 'signed: the first checkpoint');
+$node->backup('early');
+my $early = copy_state($signed);
+emit_in($node, 'postgres', 5, $mine, $other);
+notary_is($signed, 'once', DONE, 'signed: the second');
+append_to_file("$signed->{folder}/policy", "log $signed->{public_key}\nquorum none\n");
+my ($exported) = run_notary('export', '--database', $node->connstr('postgres'), '--organization', $mine, '--reason', 'a test', '--output', "$signed->{folder}/evidence");
+is($exported, DONE, 'signed: evidence');
+$node->backup('late');
+
+# How the verifier ends, and the reasons that it names.
+sub verifier
+{
+	my ($what) = @_;
+	my $out = '';
+	IPC::Run::run([ program('spine-verify'), '--json', '--policy', "$signed->{folder}/policy", $what ], '>', \$out);
+	my $code = $? >> 8;
+	return join ' ', $code, sort keys %{ { map { $_ => 1 } $out =~ /"reason":"(\w+)"/g } };
+}
+
+# What the server itself says is wrong: guards that are not in force, chains and records that are not intact.
+sub server_says
+{
+	return $node->safe_psql($db, q{SELECT guard FROM spine.verify_guards() WHERE NOT ok AND guard <> 'setting fsync'
+		UNION ALL SELECT fault FROM spine.find_chain_faults() UNION ALL SELECT first_fault FROM spine.verify_since_checkpoint() WHERE NOT intact});
+}
+
+# What the notary says of the database at $node, $db, and what the verifier says of what its administrator signs; or that nobody signs it,
+# for what is left of its records contradicts itself.
+sub detected_is
+{
+	my ($row, $name, $code, $message, $organization, $contradicts) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(server_says(), '', "row $row, $name: nothing in the server tells");
+	my $there = $node->connstr($db) . ' user=notary';
+	my @messages = notary_is({ %{ copy_state($signed) }, database => $there }, 'once', $code, "row $row, $name: detected by the notary");
+	is(message_of($message, @messages)->{organization_id}, $organization, "row $row, $name: it says of whom, by $message") if $organization;
+	is(verifier("$signed->{folder}/evidence"), '0', "row $row, $name: the evidence of before is proved");
+	tamper($node, $db, tamper_with_records('DELETE FROM spine.checkpoint_notes'));
+	# The next checkpoint, where it took none of its own.
+	emit_in($node, $db, 1, $other) if $node->safe_psql($db, 'SELECT count(*) FROM spine.directory_checkpoints') < 2;
+	my $forger = new_notary($node, $db, $signed->{origin});
+	if ($contradicts) { notary_is($forger, 'init', REWRITTEN, "row $row, $name: a new notary does not sign it, either"); return }
+	my $thief = { %$signed, state => "$forger->{folder}/stolen", database => $there };
+	notary_is($thief, 'init', DONE, "row $row, $name: the notary's own key signs it");
+	my ($of_thief) = glob "$thief->{state}/*.checkpoint";
+	my $both = "$forger->{folder}/both";
+	mkdir $both or die $!;
+	system_or_bail('cp', (glob "$signed->{state}/*.checkpoint"), $both);
+	system_or_bail('cp', $of_thief, "$both/1000.checkpoint");
+	like(verifier($both), qr/^1 (?:root_differs|size_shrank)$/, "row $row, $name: that two lines were signed is detected by the verifier");
+	tamper($node, $db, tamper_with_records('DELETE FROM spine.checkpoint_notes'));
+	notary_is($forger, 'init', DONE, "row $row, $name: another key signs it");
+	my ($made) = run_notary('export', '--database', $node->connstr($db), '--organization', $other, '--reason', 'a test', '--output', "$forger->{folder}/evidence");
+	is($made, DONE, "row $row, $name: and evidence is made of it");
+	is(verifier("$forger->{folder}/evidence"), '1 checkpoint_untrusted', "row $row, $name: detected by the verifier");
+	return;
+}
+
+# A copy of the signed database in the same server: a database of the cluster that takes its place.
+my $copies = 0;
+sub copy_of_database
+{
+	$db = 'signed' . ++$copies;
+	$node->safe_psql('template1', "CREATE DATABASE $db TEMPLATE postgres");
+	$node->safe_psql('template1', "ALTER DATABASE $db SET people_os_spine.environment = 'test'");
+	return;
+}
+
+my $chain = "organization_id = '$mine'";
+foreach my $attack (
+	[ 31, 'the tail removed', REWRITTEN, 'chain_shrunken', "DELETE FROM spine.events WHERE $chain AND sequence > 5", $forget ],
+	[ 31, 'a chain removed', REWRITTEN, 'chain_removed', "DELETE FROM spine.events WHERE $chain", "$forget; DELETE FROM spine.checkpoints WHERE $chain" ],
+	[ 31, 'a chain removed, and the log begun anew', REWRITTEN, 'chain_removed', "DELETE FROM spine.events WHERE $chain", $forget_all ],
+	[ 31, 'a chain rewritten with fresh hashes', REWRITTEN, 'chain_rewritten', "UPDATE spine.events SET payload = '{\"n\": 0}' WHERE $chain AND sequence = 7; " . rewrite($mine), $forget ],
+	[ 35, 'a chain and its checkpoints forged', REWRITTEN, 'chain_rewritten', "UPDATE spine.events SET payload = '{\"n\": 0}' WHERE $chain AND sequence = 1; " . rewrite($mine),
+		"$forget; DELETE FROM spine.checkpoints WHERE $chain" ])
+{
+	my ($row, $name, $code, $message, $events, $records) = @$attack;
+	copy_of_database();
+	tamper($node, $db, $events);
+	tamper($node, $db, tamper_with_records($records));
+	# An older entry of the log, which was left, speaks of the chain that has no checkpoint any more.
+	detected_is($row, $name, $code, $message, $mine, $records =~ /checkpoints WHERE \Q$chain\E/);
+}
+
+# Whole servers: an old backup that takes the database's place, and one that goes on beside it.
+my $original = $node;
+$db = 'postgres';
+foreach my $server ([ 'rolled back, an old backup is served', 'early', RESTORED ], [ 'a clone goes on', 'late', CLONED ])
+{
+	my ($name, $backup, $code) = @$server;
+	$node = PostgreSQL::Test::Cluster->new($backup);
+	$node->init_from_backup($original, $backup);
+	$node->start;
+	if ($code == CLONED)
+	{
+		# It takes a checkpoint of its own before the original's next one is signed.
+		emit_in($node, $db, 1, $mine);
+		$node->safe_psql($db, 'SELECT FROM spine.take_checkpoint()');
+		emit_in($original, $db, 2, $other);
+		notary_is($signed, 'once', DONE, "row 31, $name: the original is signed");
+	}
+	detected_is(31, $name, $code, 'refused');
+	$node->stop;
+}
+$node = $original;
+
+# Postings that the notary lost are told from those that the database lost.
+my @messages = notary_is($early, 'once', NOTARY_LOST, 'row 31, the notary was set back: it says so of itself');
+is_deeply([ @{ message_of('notary_lost', @messages) }{qw(number signed_number)} ], [ 1, 3 ], 'and which notes it lost');
+copy_of_database();
+tamper($node, $db, "DELETE FROM spine.events WHERE sequence > 5 AND organization_id IN ('$mine', '$other')");
+tamper($node, $db, tamper_with_records($forget));
+@messages = notary_is({ %{ copy_state($signed) }, database => $node->connstr($db) . ' user=notary' }, 'once', REWRITTEN, 'row 31, the database was set back: it says so of the database');
+is_deeply([ @{ message_of('refused', @messages) }{qw(signed_number agreed_number events_missing)} ], [ 3, 1, 13 ], 'and what that lost');
+is_deeply(message_of('notary_lost', @messages), {}, 'and not of itself');
+copy_of_database();
+tamper($node, $db, tamper_with_records('DELETE FROM spine.checkpoint_notes'));
+notary_is({ %{ copy_state($signed) }, database => $node->connstr($db) . ' user=notary' }, 'once', DONE, 'row 31, the database lost the notes alone');
+is($node->safe_psql($db, 'SELECT number FROM spine.checkpoint_notes'), '3', 'and gets the newest again');
+$node->stop;
 done_testing;

@@ -134,6 +134,21 @@ my $hash = $sql->("SELECT event_hash FROM spine.events WHERE organization_id = '
 tamper($node, 'postgres', "UPDATE spine.events SET event_hash = sha256('x') WHERE organization_id = '$org[1]' AND sequence = 7");
 like($error->($proof), qr/SP102/, 'an event with another hash leads nowhere');
 tamper($node, 'postgres', "UPDATE spine.events SET event_hash = '$hash' WHERE organization_id = '$org[1]' AND sequence = 7");
+# From one checkpoint to the next: by the events behind the older one, and its last one.
+my $growth = "SELECT * FROM spine.prove_growth('{$org[1]}', '{900}', '{903}')";
+my $grown = $sql->($growth);
+is($grown =~ s/^.*?\|//r, $sql->("SELECT * FROM spine.prove_consistency('$org[1]', 900, 903)"), 'growth is proved of many chains as of one');
+foreach my $sequence (900, 902)
+{
+	$hash = $sql->("SELECT event_hash FROM spine.events WHERE organization_id = '$org[1]' AND sequence = $sequence");
+	tamper($node, 'postgres', "UPDATE spine.events SET event_hash = sha256('x') WHERE organization_id = '$org[1]' AND sequence = $sequence");
+	like($error->($growth), qr/SP102.*organization $org[1]/s, "event $sequence with another hash: no growth is proved");
+	tamper($node, 'postgres', "UPDATE spine.events SET event_hash = '$hash' WHERE organization_id = '$org[1]' AND sequence = $sequence");
+}
+$alter->('checkpoints', "UPDATE spine.checkpoints SET root = sha256('x') WHERE organization_id = '$org[1]' AND size = 903");
+like($error->($growth), qr/SP102.*organization $org[1]/s, 'nor to a checkpoint with another root');
+$alter->('checkpoints', "UPDATE spine.checkpoints c SET root = t.root FROM public.reference_root('$org[1]', 903) t (root) WHERE organization_id = '$org[1]' AND size = 903");
+is($sql->($growth), $grown, 'put back, it is proved');
 
 # The directory.
 $sql->('SELECT count(*) FROM spine.take_checkpoint()');

@@ -162,6 +162,11 @@ is(join(' ', grep { !$by{$_} } @hit), '', 'each that lies there');
 is_deeply(faults_of($node, settings => $together), $faults, 'with several processes the same');
 is_deeply(faults_of($node, settings => "$alone SET zero_damaged_pages = on;"), $faults, 'with damaged pages as zeros the same');
 is(scalar(grep { /\|true\|/ } @{ summaries_of($node) }), 32 - @$faults, 'all other chains are intact');
+foreach my $checks ('verify_since_checkpoint() c (o, intact, s, r, a, n, events, l, h, f, q, fault)', 'take_checkpoint() c (o, s, r, h, events, intact, fault)')
+{
+	is($node->safe_psql('postgres', "SELECT string_agg(o::text, ' ' ORDER BY o) FILTER (WHERE NOT intact AND fault ~ '^unreadable' AND events = 1), count(*) FILTER (WHERE intact) FROM spine.$checks"),
+		join(' ', sort keys %by) . '|' . (32 - @$faults), 'and so say checkpoints');
+}
 is_refused($node, 'postgres', "SELECT spine.read_events('@{[ org(35) ]}')", 'XX001', 'its reader has the server\'s error');
 is_allowed($node, 'postgres', "SELECT spine.read_events('@{[ org(5) ]}')", 'another reads on');
 alive($node, $pid, 'the server runs');

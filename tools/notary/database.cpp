@@ -64,14 +64,15 @@ class Database::Result {
     if (!parse_uuid(text(row, column), &uuid)) throw_malformed("uuid");
     return uuid;
   }
-  // Hashes in hex, with spaces between them.
+  // Hashes as bytea_output = hex has them, with spaces between them.
   Proof proof(int row, int column) const {
     Proof proof;
     for (std::string_view rest = text(row, column); !rest.empty();) {
       std::string_view one = rest.substr(0, rest.find(' '));
       rest.remove_prefix(std::min(rest.size(), one.size() + 1));
       Hash hash;
-      if (!read_hex(one, hash.data(), hash.size()) || !proof.add(hash)) throw_malformed("proof");
+      if (one.substr(0, 2) != "\\x" || !read_hex(one.substr(2), hash.data(), hash.size()) || !proof.add(hash))
+        throw_malformed("proof");
     }
     return proof;
   }
@@ -95,6 +96,7 @@ pg_conn *Database::connection() {
   connection_ = PQconnectdbParams(keywords, values, 1);
   if (PQstatus(connection_) != CONNECTION_OK) throw_error("connecting");
   PQsetNoticeProcessor(connection_, [](void *, const char *) {}, nullptr);
+  ask("SET bytea_output = hex");
   return connection_;
 }
 
@@ -232,10 +234,7 @@ std::vector<Growth> Database::unproved(TreeHasher &hasher, const std::vector<Gro
       new_sizes.push_back(std::to_string(growth[i].new_size));
     }
     std::unique_ptr<Result> r = try_to_ask(
-        "SELECT array_to_string(ARRAY(SELECT encode(h, 'hex') FROM unnest(p.proof) WITH ORDINALITY u(h, n) "
-        "                             ORDER BY n), ' ') "
-        "FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY g(o, old_size, new_size, i), "
-        "     LATERAL spine.prove_consistency(g.o, g.old_size, g.new_size) p ORDER BY g.i",
+        "SELECT array_to_string(proof, ' ') FROM spine.prove_growth($1::uuid[], $2::bigint[], $3::bigint[])",
         {array_of(organizations), array_of(old_sizes), array_of(new_sizes)});
     bool answered = r != nullptr && static_cast<size_t>(r->rows()) == end - begin;
     if (!answered && end - begin > 1) {
@@ -254,8 +253,7 @@ std::vector<Growth> Database::unproved(TreeHasher &hasher, const std::vector<Gro
 }
 
 Proof Database::prove_log(uint64_t old_number, uint64_t new_number) {
-  Result r = ask("SELECT array_to_string(ARRAY(SELECT encode(h, 'hex') FROM unnest(proof) WITH ORDINALITY u(h, n) "
-                 "ORDER BY n), ' ') FROM spine.prove_directory_consistency($1::bigint, $2::bigint)",
+  Result r = ask("SELECT array_to_string(proof, ' ') FROM spine.prove_directory_consistency($1::bigint, $2::bigint)",
                  {std::to_string(old_number), std::to_string(new_number)});
   if (r.rows() != 1) throw_malformed("proof");
   return r.proof(0, 0);

@@ -182,7 +182,7 @@ void Notary::require_sound(const Judged &judged, const std::vector<ChainFault> &
                       .add("new_size", growth.new_size));
   for (const ChainFault &fault : faults)
     messages_.say(Message("chain_fault", "organization " + text_of(fault.organization) + ": " + fault.fault +
-                                             "; spine.find_chain_faults tells more")
+                                             "; spine.find_chain_faults and spine.verify_since_checkpoint tell more")
                       .add("organization_id", text_of(fault.organization))
                       .add("fault", fault.fault));
   if (sound) return;

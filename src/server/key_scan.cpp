@@ -1,4 +1,4 @@
-#include "proof/key_scan.h"
+#include "server/key_scan.h"
 
 #include "server/cached_table.h"
 #include "server/compat.h"
@@ -15,14 +15,16 @@ namespace spine {
 
 void KeyScan::begin(const char *table, std::initializer_list<Oid> types, const char *index, int keys) {
   name_ = table;
+  memory_ = CurrentMemoryContext;
   keys_ = keys;
   relation_ = open_kept_table(spine_table(table), types);
   Oid key = relation_ == nullptr  ? InvalidOid
             : index == nullptr    ? RelationGetPrimaryKeyIndex(relation_)
                                   : get_relname_relid(index, RelationGetNamespace(relation_));
   if (!OidIsValid(key) || IndexGetRelation(key, true) != RelationGetRelid(relation_))
-    ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE), errmsg("table \"spine.%s\" or its index is missing, or not as CREATE EXTENSION made it", table),
-                    errhint("Checkpoints and proofs rest on it; have a superuser put it back.")));
+    ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE),
+                    errmsg("table \"spine.%s\" or its index is missing, or not as CREATE EXTENSION made it", table),
+                    errhint("What the spine says rests on it; have a superuser put it back.")));
   index_ = index_open(key, AccessShareLock);
   slot_ = table_slot_create(relation_, nullptr);
   scan_ = compat_index_beginscan(relation_, index_, SnapshotSelf, keys);
@@ -35,12 +37,13 @@ void KeyScan::find(const ScanKeyData *keys, ScanDirection direction) {
 
 bool KeyScan::next() {
   CHECK_FOR_INTERRUPTS();
-  return index_getnext_slot(scan_, direction_, slot_);
+  return next_of_index(memory_, scan_, direction_, slot_);
 }
 
 void KeyScan::report_damaged(int column) {
   ereport(ERROR, (errcode(ERRCODE_SPINE_DAMAGED_TABLE),
-                  errmsg("column \"%s\" of a row of table \"spine.%s\" is damaged", NameStr(TupleDescAttr(RelationGetDescr(relation_), column - 1)->attname), name_),
+                  errmsg("column \"%s\" of a row of table \"spine.%s\" is damaged",
+                         NameStr(TupleDescAttr(RelationGetDescr(relation_), column - 1)->attname), name_),
                   errhint("Restore the row from a backup.")));
 }
 

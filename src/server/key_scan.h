@@ -1,4 +1,4 @@
-// Reading the tables of checkpoints, nodes and notes by their keys, as committed or stored by this transaction.
+// Reading the spine's own tables by their keys, as committed or stored by this transaction.
 #pragma once
 
 #include "server/pg.h"
@@ -8,15 +8,25 @@ extern "C" {
 #include <access/sdir.h>
 #include <access/skey.h>
 #include <executor/tuptable.h>
+#include <utils/memutils.h>
 #include <utils/rel.h>
 }
 
 namespace spine {
 
+// The next row that an index finds. memory: the one in which the scan began, for the scan keeps there what it learns of
+// dead rows, and the caller's may not last as long.
+inline bool next_of_index(MemoryContext memory, IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot) {
+  MemoryContext before = MemoryContextSwitchTo(memory);
+  bool any = index_getnext_slot(scan, direction, slot);
+  MemoryContextSwitchTo(before);
+  return any;
+}
+
 class KeyScan {
  public:
-  // table: in schema spine, with columns of these types at the least. index: its name, or null for the primary key. Raises
-  // SP046 where the table or the index is missing or another.
+  // table: in schema spine, with columns of these types at the least. index: its name, or null for the primary key.
+  // Raises SP046 where the table or the index is missing or another.
   void begin(const char *table, std::initializer_list<Oid> types, const char *index, int keys);
   // Goes to what the keys find; for another find too.
   void find(const ScanKeyData *keys, ScanDirection direction);
@@ -38,6 +48,7 @@ class KeyScan {
   ScanDirection direction_;
   int keys_;
   TupleTableSlot *slot_;
+  MemoryContext memory_;
 };
 
 }  // namespace spine
