@@ -181,9 +181,16 @@ std::string events_text(const RuleVerdict &verdict) {
   return text;
 }
 
-std::string same_group(const Rule &rule) {
+std::string same_group(const Rule &rule, const char *of = " of the same ") {
   std::string text;
-  for (size_t i = 0; i < rule.group_names.size(); i++) text += (i == 0 ? " of the same " : i + 1 == rule.group_names.size() ? " and " : ", ") + rule.group_names[i];
+  for (size_t i = 0; i < rule.group_names.size(); i++) text += (i == 0 ? of : i + 1 == rule.group_names.size() ? " and " : ", ") + rule.group_names[i];
+  return text;
+}
+
+std::string selections_text(const Rule &rule) {
+  std::string text;
+  const auto &s = rule.selections;
+  for (size_t i = 0; i < s.size(); i++) text += (i == 0 ? "" : i + 1 == s.size() ? " and " : ", ") + s[i].name;
   return text;
 }
 
@@ -205,7 +212,7 @@ std::string what_happened(const Rule &rule, const RuleVerdict &verdict) {
   std::string events = events_text(verdict), within = " within " + rule.timespan_text;
   auto selection = [&](size_t i) { return rule.selections[i].name; };
   switch (rule.type) {
-    case RuleType::detection: return events + (verdict.sequences.size() == 1 ? " matches" : " match");
+    case RuleType::detection: return events;
     case RuleType::event_count:
       return number_text(verdict.number) + " events" + same_group(rule) + within + ", where the rule asks for " + bounds_text(rule) + ": " + events;
     case RuleType::value_count:
@@ -215,14 +222,14 @@ std::string what_happened(const Rule &rule, const RuleVerdict &verdict) {
     case RuleType::value_avg:
       return std::string(rule.type == RuleType::value_sum ? "the sum of " : "the average of ") + rule.field_name + same_group(rule) + within + " is " +
              number_text(verdict.number) + ", where the rule asks for " + bounds_text(rule) + ": " + events;
-    case RuleType::temporal: return "all that the rule names came" + same_group(rule) + within + ": " + events;
-    case RuleType::temporal_ordered: return "all that the rule names came in its order" + same_group(rule) + within + ": " + events;
+    case RuleType::temporal: return selections_text(rule) + same_group(rule) + within + ": " + events;
+    case RuleType::temporal_ordered: return selections_text(rule) + ", in this order," + same_group(rule) + within + ": " + events;
     case RuleType::four_eyes: return "one and the same " + rule.field_name + " stands on both sides, " + selection(0) + " and " + selection(1) + ": " + events;
     case RuleType::separation: return "one and the same " + rule.field_name + " did what is to be kept apart" + within + ": " + events;
     case RuleType::requires_before: return selection(0) + " came without " + selection(1) + " before it" + within + ": " + events;
     case RuleType::requires_after: return selection(0) + " was not followed by " + selection(1) + within + ": " + events;
     case RuleType::absence: return "nothing more came" + within + " of the last one, " + events;
-    case RuleType::first_seen: return "the first" + same_group(rule) + within + ": " + events;
+    case RuleType::first_seen: return "nothing was seen" + same_group(rule, " of this ") + within + " before " + events;
   }
   return events;
 }

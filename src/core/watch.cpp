@@ -1,5 +1,6 @@
 #include "core/watch.h"
 
+#include <algorithm>
 #include <new>
 
 namespace spine {
@@ -119,11 +120,31 @@ Status Watch::end_waiting(const GroupKey &key, uint32_t rule, std::string_view s
     held->rule = rule;
     held->is_changed = true;
     if (Status status = give(key, stored); status != Status::ok) return status;
-    if (held->group.due == 0) return Status::malformed;
-    RuleVerdict verdict;
-    Noted late{key.organization, held->group.entries.empty() ? 0 : held->group.entries[0].sequence, held->group.due, {rule, 0, key.digest, {}, 0}, held, nullptr};
-    if (Status status = spine::end_waiting(&held->group, &verdict); status != Status::ok) return status;
-    return find(late, key.digest, &held->group, verdict);
+    return held->group.due == 0 ? Status::malformed : end(key, held);
+  } catch (const std::bad_alloc &) {
+    return Status::out_of_memory;
+  }
+}
+
+Status Watch::end(const GroupKey &key, Held *held) {
+  RuleGroup &group = held->group;
+  RuleVerdict verdict;
+  Noted late{key.organization, group.entries.empty() ? 0 : group.entries[0].sequence, group.due, {held->rule, 0, key.digest, {}, 0}, held, nullptr};
+  if (Status status = spine::end_waiting(&group, &verdict); status != Status::ok) return status;
+  return find(late, key.digest, &group, verdict);
+}
+
+Status Watch::end_all_waiting(int64_t moment) noexcept {
+  try {
+    std::vector<std::pair<const GroupKey, Held> *> late;
+    for (auto &group : groups_)
+      if (group.second.group.due != 0 && group.second.group.due < moment) late.push_back(&group);
+    std::sort(late.begin(), late.end(), [](const auto *a, const auto *b) {
+      return std::make_pair(a->second.group.due, a->first.digest) < std::make_pair(b->second.group.due, b->first.digest);
+    });
+    for (auto *group : late)
+      if (Status status = end(group->first, &group->second); status != Status::ok) return status;
+    return Status::ok;
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }

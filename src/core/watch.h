@@ -53,6 +53,9 @@ class Watch {
   // What a stored group of a rule awaited until then did not come. ok, out_of_memory, malformed, crypto_failed.
   Status end_waiting(const GroupKey &key, uint32_t rule, std::string_view stored) noexcept;
 
+  // The same of all groups at hand, in the order in which they were due. ok, out_of_memory, crypto_failed.
+  Status end_all_waiting(int64_t moment) noexcept;
+
   const std::vector<WatchFinding> &findings() const { return findings_; }
   void forget_findings() { findings_.clear(); }
 
@@ -88,6 +91,7 @@ class Watch {
   };
 
   Held *hold(const GroupKey &key, uint32_t rule);
+  Status end(const GroupKey &key, Held *held);
   Status find(const Noted &noted, const RuleDigest &group, RuleGroup *remembered, RuleVerdict &verdict);
 
   RuleSet rules_;

@@ -70,6 +70,17 @@
 #define ERRCODE_SPINE_NOT_SIGNED MAKE_SQLSTATE('S', 'P', '1', '0', '4')
 #define ERRCODE_SPINE_RECORD_IS_KEPT MAKE_SQLSTATE('S', 'P', '1', '0', '5')
 #define ERRCODE_SPINE_LINE_TOO_LONG MAKE_SQLSTATE('S', 'P', '1', '0', '6')
+#define ERRCODE_SPINE_BAD_RULE MAKE_SQLSTATE('S', 'P', '1', '3', '0')
+#define ERRCODE_SPINE_RULE_NOT_EVALUATED MAKE_SQLSTATE('S', 'P', '1', '3', '1')
+#define ERRCODE_SPINE_BAD_RULE_TESTS MAKE_SQLSTATE('S', 'P', '1', '3', '2')
+#define ERRCODE_SPINE_RULE_TEST_FAILED MAKE_SQLSTATE('S', 'P', '1', '3', '3')
+#define ERRCODE_SPINE_BAD_RULE_NAME MAKE_SQLSTATE('S', 'P', '1', '3', '4')
+#define ERRCODE_SPINE_UNKNOWN_RULE MAKE_SQLSTATE('S', 'P', '1', '3', '5')
+#define ERRCODE_SPINE_NOT_THE_WATCHS MAKE_SQLSTATE('S', 'P', '1', '3', '6')
+#define ERRCODE_SPINE_BAD_MAX_EVENTS MAKE_SQLSTATE('S', 'P', '1', '3', '7')
+#define ERRCODE_SPINE_UNKNOWN_FINDING MAKE_SQLSTATE('S', 'P', '1', '3', '8')
+#define ERRCODE_SPINE_BAD_VERDICT MAKE_SQLSTATE('S', 'P', '1', '3', '9')
+#define ERRCODE_SPINE_BAD_CALENDAR MAKE_SQLSTATE('S', 'P', '1', '4', '0')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about restored rows that do not reproduce their hashes.
