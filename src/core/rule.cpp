@@ -202,8 +202,12 @@ class RuleReader {
       decides = &document;
     }
     if (decides == nullptr) {
-      if (documents.size() > 1) refuse(documents[1].pointer, "several rules need a correlation that says how they belong together");
-      decides = &documents[0];
+      for (const Document &document : documents) {
+        if (document.tree->find("filter") != nullptr) continue;
+        if (decides != nullptr) refuse(document.pointer, "several rules need a correlation that says how they belong together");
+        decides = &document;
+      }
+      if (decides == nullptr) decides = &documents[0];
     }
     rule_.title = text_member(*decides->tree, decides->pointer, "title", true);
     if (const JsonTree *suppress = decides->tree->find("suppress")) rule_.suppress = timespan(*suppress, below(decides->pointer, "suppress"));
