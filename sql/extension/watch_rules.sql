@@ -143,7 +143,7 @@ CREATE VIEW spine.rule_library WITH (security_invoker = true) AS
       {"title": "paid", "name": "paid", "detection": {"paid": {"event_type": "payroll.payment.made"},
        "last": {"payload.kind": "final"}, "condition": "paid and not last"}},
       {"title": "A payment after the employment ended",
-       "description": "hcm.employee.terminated, then payroll.payment.made to the same employee more than a pay period later is not told from the last regular pay: payments marked payload.kind final are left out, and no other.",
+       "description": "hcm.employee.terminated, then payroll.payment.made to the same employee within a year. A last payment that the emitter marks with payload.kind final is left out; one without that mark is found.",
        "level": "high", "correlation": {"type": "temporal_ordered", "rules": ["ended", "paid"],
        "aliases": {"employee": {"ended": "entity_id", "paid": "payload.employee_id"}}, "group-by": ["employee"],
        "timespan": "365d"}, "suppress": "40d"}]$rule$::jsonb,
