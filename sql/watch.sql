@@ -1,8 +1,8 @@
 -- The watch: setting rules, what they find, who may do what, and every refusal.
-\set o '00000000-0000-4000-8000-0000000ec001'
-\set other '00000000-0000-4000-8000-0000000ec002'
-\set ada '00000000-0000-4000-8000-0000000ece01'
-\set bob '00000000-0000-4000-8000-0000000ece02'
+\set o '00000000-0000-4000-8000-0000000f7c01'
+\set other '00000000-0000-4000-8000-0000000f7c02'
+\set ada '00000000-0000-4000-8000-0000000f7ce1'
+\set bob '00000000-0000-4000-8000-0000000f7ce2'
 SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
 CREATE ROLE watcher;
 CREATE ROLE watch_reader;
@@ -76,6 +76,8 @@ SELECT refused($$SELECT * FROM spine.run_watch(0)$$);
 SELECT refused($$SELECT * FROM spine.run_watch(NULL)$$);
 
 -- A run: what is found, once, with what it rests on, and nothing of a payload.
+-- What other tests left comes first.
+SELECT * FROM spine.run_watch() \g /dev/null
 SET people_os_spine.organization_id = :'o';
 SELECT spine.emit_event('hcm.salary.set', entity_id => :'ada', payload => '{"amount": 12345, "currency": "EUR"}', personal => '{"name": "Ada"}') \g /dev/null
 SELECT spine.emit_event('payroll.run.created', entity_id => :'bob') \g /dev/null

@@ -316,6 +316,7 @@ class Run {
     if (organizations.state == nullptr) return;
     Datum ids = organizations.array();
     uint64 rows = run_sql("WITH gone AS (DELETE FROM spine.watch_states s USING unnest($1, $2) w (o, d) WHERE s.organization_id = w.o AND s.expires_on < w.d"
+                          " AND s.due_at IS NULL"  // what is late is still to be told
                           " RETURNING s.organization_id) SELECT organization_id, count(*) FROM gone GROUP BY organization_id",
                           {{UUIDARRAYOID, ids}, {DATEARRAYOID, expired.array()}});
     for (uint64 i = 0; i < rows; i++) of(uuid_of(require_field(i, 1))).states -= DatumGetInt64(require_field(i, 2));
@@ -340,7 +341,7 @@ class Run {
   // More groups than are kept: those that would end first go.
   void give_up(Position *position) {
     int64 gone = static_cast<int64>(run_sql("DELETE FROM spine.watch_states WHERE organization_id = $1 AND key IN (SELECT key FROM spine.watch_states"
-                                            " WHERE organization_id = $1 ORDER BY expires_on LIMIT $2)",
+                                            " WHERE organization_id = $1 ORDER BY due_at IS NOT NULL, expires_on LIMIT $2)",
                                             {{UUIDOID, uuid_datum(position->organization)}, {INT8OID, Int64GetDatum(position->states - most_states)}}));
     position->states -= gone;
     position->dropped += gone;
