@@ -104,7 +104,7 @@ INSERT INTO happens (org, at, event_type, entity, actor) SELECT o, '2025-01-02 1
 INSERT INTO happens (org, at, event_type, entity, actor, severity)
   SELECT org, day + time '10:00' AT TIME ZONE 'UTC' + i * interval '2 hours', (ARRAY['access.alarm.raised', 'access.alarm.answered'])[i], md5('alarm' || org || day)::uuid,
          (ARRAY['sensor', 'itboss'])[i], (ARRAY['critical', 'low'])[i]::spine.severity
-    FROM days, generate_series(1, 2) i WHERE works AND random() < 0.1;
+    FROM (SELECT * FROM days WHERE works AND random() < 0.1 OFFSET 0) d, generate_series(1, 2) i;
 
 -- Chained as a backup is restored: rows that have all that the spine gives.
 CREATE FUNCTION chain_year(number integer) RETURNS bigint LANGUAGE plpgsql AS $$
