@@ -97,8 +97,8 @@ CREATE TABLE spine.watch_states (
 CREATE INDEX watch_states_due_at_idx ON spine.watch_states (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX watch_states_expires_on_idx ON spine.watch_states (organization_id, expires_on);
 COMMENT ON TABLE spine.watch_states IS
-  'What the rules remember between two runs, a row for each group of events: digests, times and sequences, and no value of an event. '
-  'Written by spine.run_watch, which removes what no window holds any more';
+  'What the rules remember between two runs, a row for each group of events: times, sequences, digests of values, and numbers that are '
+  'added up. Written by spine.run_watch, which removes what no window holds any more';
 COMMENT ON COLUMN spine.watch_states.organization_id IS 'Whose events they are';
 COMMENT ON COLUMN spine.watch_states.key IS 'A digest of the rule, its definition and what the events of the group have in common';
 COMMENT ON COLUMN spine.watch_states.rule IS 'The rule';
@@ -263,10 +263,11 @@ CREATE VIEW spine.findings WITH (security_invoker = true) AS
          r.payload ->> 'title' AS title, r.payload ->> 'sentence' AS sentence, r.payload -> 'numbers' AS numbers, r.payload -> 'events' AS events,
          f.repeats, f.last_repeat, c.action AS verdict, c."timestamp" AS closed_at, c.actor_id AS closed_by, c.payload ->> 'reason' AS reason
     FROM spine.finding_records f
-    JOIN spine.events r ON r.id = f.raised_event AND r.organization_id = f.organization_id
+    LEFT JOIN spine.events r ON r.id = f.raised_event AND r.organization_id = f.organization_id
     LEFT JOIN spine.events c ON c.id = f.closed_event AND c.organization_id = f.organization_id;
 COMMENT ON VIEW spine.findings IS
-  'The findings of the organizations that the current role may read: what the events platform.finding.… say. Needs SELECT';
+  'The findings of the organizations that the current role may read: what the events platform.finding.… say; of one whose event was '
+  'retired the rule and the repeats alone. Needs SELECT';
 COMMENT ON COLUMN spine.findings.organization_id IS 'Whose events it is about';
 COMMENT ON COLUMN spine.findings.id IS 'Of the finding';
 COMMENT ON COLUMN spine.findings.rule IS 'The rule that found it';

@@ -28,7 +28,7 @@ struct Calendars {
   const Calendar *of(const Uuid &organization) const;
 };
 
-// The last versions, in the current memory context. Connected to SPI, with the rights of the tables' owner.
+// The last versions that the current role sees, in the current memory context. Connected to SPI.
 Calendars read_calendars();
 
 // What holds in the tests of rules: UTC, Monday to Friday from 7 to 19, without these days.

@@ -110,12 +110,7 @@ class Run {
 
   // What was to come by now, and did not.
   void look_for_late() {
-    // What a rule that is off, or was another, waited for.
-    run_sql("DELETE FROM spine.watch_states s WHERE s.due_at <= pg_catalog.clock_timestamp() AND NOT EXISTS (SELECT FROM"
-            " (SELECT DISTINCT ON (name) * FROM spine.rules WHERE name = s.rule ORDER BY name, version DESC) r"
-            " WHERE r.enabled AND r.definition_version = s.definition_version)");
-    uint64 rows = run_sql("SELECT s.organization_id, s.key, s.rule, s.state, s.due_at FROM spine.watch_states s"
-                          " WHERE s.due_at <= pg_catalog.clock_timestamp() ORDER BY s.due_at LIMIT $1",
+    uint64 rows = run_sql("SELECT organization_id, key, due_at FROM spine.watch_states WHERE due_at <= pg_catalog.clock_timestamp() ORDER BY due_at LIMIT $1",
                           {{INT8OID, Int64GetDatum(most_late)}});
     if (rows == 0) return;
     SPITupleTable *table = SPI_tuptable;
@@ -125,23 +120,20 @@ class Run {
     for (uint64 i = 0; i < rows; i++) {
       SPI_tuptable = table;
       Uuid organization = uuid_of(require_field(i, 1));
-      TimestampTz due = DatumGetTimestampTz(require_field(i, 5));
-      // Read again behind the lock: another run may have dealt with it.
+      SqlArgument id = {UUIDOID, require_field(i, 1)}, key = {UUIDOID, require_field(i, 2)}, due = {TIMESTAMPTZOID, require_field(i, 3)};
       Position *position = find(organization);
-      if (position == nullptr || !has_passed(*position, due)) continue;
-      SPI_tuptable = table;
-      Datum key = require_field(i, 2);
-      if (run_sql("SELECT rule, state, definition_version FROM spine.watch_states WHERE organization_id = $1 AND key = $2 AND due_at = $3",
-                  {{UUIDOID, uuid_datum(organization)}, {UUIDOID, key}, {TIMESTAMPTZOID, TimestampTzGetDatum(due)}}) == 0)
+      if (position == nullptr || !has_passed(*position, DatumGetTimestampTz(due.value))) continue;
+      // Behind the lock: another run may have dealt with it.
+      if (run_sql("SELECT rule, definition_version, state FROM spine.watch_states WHERE organization_id = $1 AND key = $2 AND due_at = $3", {id, key, due}) == 0)
         continue;
-      const char *name = text_to_cstring(DatumGetTextPP(require_field(0, 1)));
-      for (int r = 0; r < rules_.count; r++) {
-        const Rule &rule = rules_.watch->rules().rule(static_cast<size_t>(r));
-        if (strcmp(rules_.rule[r].name, name) != 0 || rule.definition != DatumGetInt32(require_field(0, 3))) continue;
-        bytea *state = DatumGetByteaPP(require_field(0, 2));
-        check(rules_.watch->end_waiting({organization, uuid_of(key)}, static_cast<uint32_t>(r), text_view(state)));
-        break;
+      int rule = enabled(text_to_cstring(DatumGetTextPP(require_field(0, 1))), DatumGetInt32(require_field(0, 2)));
+      if (rule >= 0) {
+        check(rules_.watch->end_waiting({organization, uuid_of(key.value)}, static_cast<uint32_t>(rule), text_view(DatumGetByteaPP(require_field(0, 3)))));
+        continue;
       }
+      // What a rule that is off, or was another, waited for.
+      position->states -= static_cast<int64>(run_sql("DELETE FROM spine.watch_states WHERE organization_id = $1 AND key = $2", {id, key}));
+      position->is_changed = true;
     }
     raise_findings(rules_, &findings_, &repeats_);
     store();
@@ -159,6 +151,13 @@ class Run {
     int64 dropped;
     bool is_changed;
   };
+
+  // The number of a rule in this definition; -1: it is not enabled.
+  int enabled(const char *name, int32 definition) const {
+    for (int r = 0; r < rules_.count; r++)
+      if (strcmp(rules_.rule[r].name, name) == 0 && rules_.watch->rules().rule(static_cast<size_t>(r)).definition == definition) return r;
+    return -1;
+  }
 
   // Whether a moment is behind all events that the organization has, and ever will have.
   bool has_passed(const Position &position, TimestampTz moment) {
