@@ -81,12 +81,8 @@ void require_subscription() {
 class Run {
  public:
   void begin() {
-    calendars_ = read_calendars();
-    rules_ = load_enabled_rules();
-    reader_.begin(rules_.watch->rules());
-    memory_ = AllocSetContextCreate(CurrentMemoryContext, "events of the watch", ALLOCSET_DEFAULT_SIZES);
-    changes_ = owned_by_context<std::vector<ChangedGroup>>();
-    if (changes_ == nullptr) check(Status::out_of_memory);
+    run_memory_ = CurrentMemoryContext;
+    memory_ = AllocSetContextCreate(run_memory_, "events of the watch", ALLOCSET_DEFAULT_SIZES);
   }
 
   // The next events, at most that many; how many they were.
@@ -97,6 +93,7 @@ class Run {
     SPITupleTable *table = SPI_tuptable;
     if (rows > 0) {
       int64 batch = DatumGetInt64(require_field(0, 1));
+      load_rules();
       judge(table, rows);
       run_sql("SELECT spine.acknowledge($1, $2)", {{TEXTOID, CStringGetTextDatum(subscription)}, {INT8OID, Int64GetDatum(batch)}});
       raise_findings(rules_, &findings_, &repeats_);
@@ -114,6 +111,8 @@ class Run {
                           {{INT8OID, Int64GetDatum(most_late)}});
     if (rows == 0) return;
     SPITupleTable *table = SPI_tuptable;
+    load_rules();
+    SPI_tuptable = table;
     Columns organizations(UUIDOID);
     for (uint64 i = 0; i < rows; i++) organizations.add(require_field(i, 1));
     lock(organizations.array(), false);
@@ -151,6 +150,18 @@ class Run {
     int64 dropped;
     bool is_changed;
   };
+
+  // Once there is something for them: most calls find nothing new.
+  void load_rules() {
+    if (changes_ != nullptr) return;
+    MemoryContext before = MemoryContextSwitchTo(run_memory_);
+    calendars_ = read_calendars();
+    rules_ = load_enabled_rules();
+    reader_.begin(rules_.watch->rules());
+    changes_ = owned_by_context<std::vector<ChangedGroup>>();
+    if (changes_ == nullptr) check(Status::out_of_memory);
+    MemoryContextSwitchTo(before);
+  }
 
   // The number of a rule in this definition; -1: it is not enabled.
   int enabled(const char *name, int32 definition) const {
@@ -351,8 +362,9 @@ class Run {
   LoadedRules rules_;
   Calendars calendars_;
   FieldReader reader_;
-  MemoryContext memory_;
-  std::vector<ChangedGroup> *changes_;
+  MemoryContext run_memory_;
+  MemoryContext memory_;  // of a portion
+  std::vector<ChangedGroup> *changes_ = nullptr;
   Position *positions_ = nullptr;
   int count_ = 0;
   int64 findings_ = 0, repeats_ = 0;
