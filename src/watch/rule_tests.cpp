@@ -8,6 +8,7 @@
 #include "server/json.h"
 #include "store/entity_uuid.h"
 #include "store/event_scan.h"
+#include "store/event_types.h"
 #include "watch/event_fields.h"
 
 extern "C" {
@@ -139,13 +140,13 @@ Event event_of(const Members &members, int64 sequence, int64 *moment) {
   return event;
 }
 
-// Null where there is no memory.
 const RuleSet::Plan &plan_for(Watch *watch, std::string_view event_type) {
   const RuleSet::Plan *plan = watch->rules().plan(event_type);
   if (plan == nullptr) check(Status::out_of_memory);
   return *plan;
 }
 
+// Null where there is no memory.
 const char *first_sentence(const Rule &rule, const RuleVerdict &verdict) noexcept {
   try {
     std::string sentence = sentence_of(rule, verdict);
@@ -157,7 +158,6 @@ const char *first_sentence(const Rule &rule, const RuleVerdict &verdict) noexcep
   }
 }
 
-// Whether the rule would look at the event: never at what the watch itself found.
 TestResult run_test(const LoadedRules &rules, FieldReader *reader, JsonbContainer *object, const char *pointer) {
   Members test(object, pointer, {"name", "finds", "events", "until", "wait", "holidays"});
   TestResult result{};
@@ -227,7 +227,6 @@ class Backtest {
         require_columns(event, bit(Column::timestamp) | bit(Column::event_type));
         if (event.timestamp > to_) {
           reaches_end = false;
-          more = false;
           break;
         }
         after = event.sequence;
@@ -245,7 +244,8 @@ class Backtest {
  private:
   static constexpr int portion = 1000;
 
-  static bool is_watched(const Event &event) { return event.event_type != finding_raised; }
+  // Never what the watch itself found.
+  static bool is_watched(const Event &event) { return event.event_type != finding_raised_event; }
 
   void note(const Event &event, const Calendar *calendar) {
     const RuleSet::Plan &plan = plan_for(watch_, event.event_type);
@@ -276,8 +276,6 @@ class Backtest {
     }
     MemoryContextSwitchTo(before);
   }
-
-  static constexpr std::string_view finding_raised = "platform.finding.raised";
 
   Watch *watch_;
   Calendars calendars_;
