@@ -33,7 +33,8 @@ namespace spine {
 namespace {
 
 constexpr const char *subscription = "platform.watch";
-constexpr int portion = 10000;              // events that are in memory at a time
+constexpr int portion = 10000;              // events that are judged together
+constexpr long chunk = 100;                  // of which so many are in memory at a time, for each may hold a megabyte
 constexpr int64 most_states = 1000000;      // of an organization
 constexpr int64 most_late = 10000;          // groups that a call finds late
 
@@ -88,21 +89,40 @@ class Run {
   // The next events, at most that many; how many they were.
   int64 take(int64 most) {
     MemoryContext before = MemoryContextSwitchTo(memory_);
-    uint64 rows = run_sql("SELECT batch, event FROM spine.next_batch($1, $2)",
-                          {{TEXTOID, CStringGetTextDatum(subscription)}, {INT4OID, Int32GetDatum(static_cast<int32>(Min(most, int64{portion})))}});
-    SPITupleTable *table = SPI_tuptable;
-    if (rows > 0) {
-      int64 batch = DatumGetInt64(require_field(0, 1));
-      load_rules();
-      judge(table, rows);
-      run_sql("SELECT spine.acknowledge($1, $2)", {{TEXTOID, CStringGetTextDatum(subscription)}, {INT8OID, Int64GetDatum(batch)}});
+    Oid types[] = {TEXTOID, INT4OID};
+    Datum values[] = {CStringGetTextDatum(subscription), Int32GetDatum(static_cast<int32>(Min(most, int64{portion})))};
+    Portal events = SPI_cursor_open_with_args(nullptr, "SELECT batch, event FROM spine.next_batch($1, $2)", 2, types, values, nullptr, false, 0);
+    int64 batch = 0, taken = 0;
+    MemoryContext chunk_memory = AllocSetContextCreate(memory_, "some events of the watch", ALLOCSET_DEFAULT_SIZES);
+    for (;;) {
+      SPI_cursor_fetch(events, true, chunk);
+      SPITupleTable *table = SPI_tuptable;
+      uint64 rows = SPI_processed;
+      if (rows > 0 && taken == 0) {
+        batch = DatumGetInt64(require_field(0, 1));
+        load_rules();
+        if (run_sql("SELECT organizations FROM spine.subscription_batches WHERE subscription = $1 AND batch = $2", {{TEXTOID, values[0]}, {INT8OID, Int64GetDatum(batch)}}) == 1)
+          lock(require_field(0, 1), true);
+      }
+      MemoryContextSwitchTo(chunk_memory);
+      note(table, rows);
+      MemoryContextSwitchTo(memory_);
+      MemoryContextReset(chunk_memory);
+      SPI_freetuptable(table);
+      taken += static_cast<int64>(rows);
+      if (rows == 0) break;
+    }
+    SPI_cursor_close(events);
+    if (taken > 0) {
+      give();
+      check(rules_.watch->decide());
+      run_sql("SELECT spine.acknowledge($1, $2)", {{TEXTOID, values[0]}, {INT8OID, Int64GetDatum(batch)}});
       raise_findings(rules_, &findings_, &repeats_);
       store();
     }
-    SPI_freetuptable(table);
     MemoryContextSwitchTo(before);
     MemoryContextReset(memory_);
-    return static_cast<int64>(rows);
+    return taken;
   }
 
   // What was to come by now, and did not.
@@ -218,33 +238,26 @@ class Run {
   // Whether the watch looks at an event at all: not at what it says itself, for that would find itself again.
   static bool is_watched(const Event &event) { return event.event_type != finding_raised_event; }
 
-  void judge(SPITupleTable *table, uint64 rows) {
-    Event *events = static_cast<Event *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Event) * rows));
-    Columns organizations(UUIDOID);
-    for (uint64 i = 0; i < rows; i++) {
-      bool null;
-      Event &event = events[i] = {};
-      event_of_row(DatumGetHeapTupleHeader(SPI_getbinval(table->vals[i], table->tupdesc, 2, &null)), &event);
-      require_columns(event, bit(Column::organization_id) | bit(Column::sequence) | bit(Column::timestamp) | bit(Column::event_type));
-      if (i == 0 || event.organization_id != events[i - 1].organization_id) organizations.add(uuid_datum(event.organization_id));
-    }
-    lock(organizations.array(), true);
+  // Matches some events, of organizations whose positions are locked.
+  void note(SPITupleTable *table, uint64 rows) {
     Position *position = nullptr;
     const Calendar *calendar = nullptr;
-    for (const Event *event = events; event < events + rows; event++) {
-      if (position == nullptr || position->organization != event->organization_id) {
-        position = &of(event->organization_id);
-        calendar = calendars_.of(event->organization_id);
+    for (uint64 i = 0; i < rows; i++) {
+      bool null;
+      Event event;
+      event_of_row(DatumGetHeapTupleHeader(SPI_getbinval(table->vals[i], table->tupdesc, 2, &null)), &event);
+      require_columns(event, bit(Column::organization_id) | bit(Column::sequence) | bit(Column::timestamp) | bit(Column::event_type));
+      if (position == nullptr || position->organization != event.organization_id) {
+        position = &of(event.organization_id);
+        calendar = calendars_.of(event.organization_id);
       }
       // A subscription that was made anew gives all of it again.
-      if (event->sequence <= position->sequence) continue;
-      if (is_watched(*event)) note(*event, calendar);
-      position->sequence = event->sequence;
-      position->last = event->timestamp;
+      if (event.sequence <= position->sequence) continue;
+      if (is_watched(event)) note(event, calendar);
+      position->sequence = event.sequence;
+      position->last = event.timestamp;
       position->is_changed = true;
     }
-    give();
-    check(rules_.watch->decide());
   }
 
   void note(const Event &event, const Calendar *calendar) {
