@@ -7,7 +7,7 @@ CREATE TABLE spine.role_bindings (
   personal        boolean     NOT NULL DEFAULT false,
   role_name       name        NOT NULL,
   granted_at      timestamptz NOT NULL,
-  CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold', 'notarize')),
+  CONSTRAINT role_bindings_capability_check CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold', 'notarize', 'watch')),
   CONSTRAINT role_bindings_personal_check CHECK (NOT personal OR capability IN ('read', 'audit')),
   CONSTRAINT role_bindings_role_capability_organization_id_key
     UNIQUE NULLS NOT DISTINCT (role, capability, organization_id)
@@ -15,12 +15,12 @@ CREATE TABLE spine.role_bindings (
 -- A key must have no null; without it a publication of all tables would refuse each change of a right.
 ALTER TABLE spine.role_bindings REPLICA IDENTITY FULL;
 COMMENT ON TABLE spine.role_bindings IS
-  'For which organizations roles emit, read, erase and hold, and which are notaries: written by the functions spine.grant_… and revoke_…';
+  'For which organizations roles emit, read, erase and hold, and which are notaries or watchers: written by the functions spine.grant_… and revoke_…';
 COMMENT ON COLUMN spine.role_bindings.role IS 'The role; its members have what it has';
 COMMENT ON COLUMN spine.role_bindings.capability IS
   'emit: the role emits for the organization. read: it sees its events. audit: sees them '
   'whatever people_os_spine.organization_id says. erase: it erases parts of its events. hold: it places and releases holds. '
-  'notarize: it takes checkpoints of all organizations';
+  'notarize: it takes checkpoints of all organizations. watch: it sets rules and runs the watch over all organizations';
 COMMENT ON COLUMN spine.role_bindings.organization_id IS 'NULL: all organizations';
 COMMENT ON COLUMN spine.role_bindings.personal IS 'read, audit: whether the role sees the personal part of the events, too';
 COMMENT ON COLUMN spine.role_bindings.role_name IS
@@ -101,12 +101,13 @@ CREATE FUNCTION spine.expected_rights() RETURNS TABLE (
   auditor     boolean,
   eraser      boolean,
   hold_keeper boolean,
-  notary      boolean
+  notary      boolean,
+  watcher     boolean
 )
   LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100 AS 'MODULE_PATHNAME', 'spine_expected_rights';
 COMMENT ON FUNCTION spine.expected_rights() IS
   'One row for each schema, type, table, view, sequence and function of the spine: which right there is to it, and to whom '
-  'spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper and grant_notary give it. Nobody else needs one. Raises nothing';
+  'spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper, grant_notary and grant_watcher give it. Nobody else needs one. Raises nothing';
 
 CREATE FUNCTION spine.may_read_support(internal) RETURNS internal
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'spine_may_read_support';

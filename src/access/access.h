@@ -33,6 +33,9 @@ bool is_notary();
 // Raises 42501 where it was not.
 void require_notary();
 
+// Raises 42501 where the current role was not made a watcher, as of now; the owner of spine.events and superusers are.
+void require_watcher();
+
 // Whether the current role was given the organization for that, as of now; the owner of spine.events and superusers have all.
 bool has_duty(Duty duty, const Uuid &organization);
 

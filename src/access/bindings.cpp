@@ -36,6 +36,7 @@ struct Rights {
   bool exempt;  // a superuser, or the owner of spine.events
   bool bound;   // has a binding to emit, for some organization or all
   bool notarizes;
+  bool watches;
   bool audits;  // people_os_spine.organization_id does not narrow what it reads
   Organizations emit;
   Organizations read;
@@ -121,6 +122,8 @@ void read_bindings(Oid role, Rights *rights) {
       hold.add(all, value[organization_column]);
     } else if (capability == "notarize") {
       rights->notarizes |= all;
+    } else if (capability == "watch") {
+      rights->watches |= all;
     }
   });
   table_close(relation, AccessShareLock);
@@ -150,7 +153,7 @@ const Rights *rights_of(Oid role) {
     bindings_table = spine_table("role_bindings");
     events_table = spine_table("events");
     rights->role = role;
-    rights->bound = rights->audits = rights->notarizes = false;
+    rights->bound = rights->audits = rights->notarizes = rights->watches = false;
     rights->exempt = superuser_arg(role) || (OidIsValid(events_table) && compat_owns_table(events_table, role));
     if (!rights->exempt) read_bindings(role, rights);
   });
@@ -267,6 +270,14 @@ void require_notary() {
   if (is_notary()) return;
   ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("role \"%s\" is no notary", GetUserNameFromId(GetUserId(), false)),
                   errhint("spine.grant_notary makes it one.")));
+}
+
+void require_watcher() {
+  AcceptInvalidationMessages();
+  const Rights *rights = rights_of(GetUserId());
+  if (rights->exempt || rights->watches) return;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("role \"%s\" is no watcher", GetUserNameFromId(GetUserId(), false)),
+                  errhint("spine.grant_watcher makes it one.")));
 }
 
 bool is_restricted(Oid events, Oid role) { return check_enable_rls(events, role, true) == RLS_ENABLED; }

@@ -1,4 +1,4 @@
-// spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper, grant_notary, revoke_notary and revoke_all. Their SQL runs with the rights of
+// spine.grant_emitter, grant_reader, grant_auditor, grant_eraser, grant_hold_keeper, grant_notary, grant_watcher, revoke_notary and revoke_all. Their SQL runs with the rights of
 // whoever calls.
 #include "access/rights.h"
 #include "server/errors.h"
@@ -182,6 +182,12 @@ PGDLLEXPORT Datum spine_grant_hold_keeper(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(spine_grant_notary);
 PGDLLEXPORT Datum spine_grant_notary(PG_FUNCTION_ARGS) {
   give(role_argument(fcinfo), notary, "notarize", 0, false);
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(spine_grant_watcher);
+PGDLLEXPORT Datum spine_grant_watcher(PG_FUNCTION_ARGS) {
+  give(role_argument(fcinfo), watcher, "watch", 0, false);
   PG_RETURN_VOID();
 }
 

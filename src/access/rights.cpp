@@ -36,7 +36,8 @@ PGDLLEXPORT Datum spine_expected_rights(PG_FUNCTION_ARGS) {
                       BoolGetDatum((right.receivers & auditor) != 0),
                       BoolGetDatum((right.receivers & eraser) != 0),
                       BoolGetDatum((right.receivers & hold_keeper) != 0),
-                      BoolGetDatum((right.receivers & notary) != 0)};
+                      BoolGetDatum((right.receivers & notary) != 0),
+                      BoolGetDatum((right.receivers & watcher) != 0)};
     bool nulls[lengthof(values)] = {};
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
   }

@@ -18,8 +18,9 @@ enum Receivers : unsigned {
   eraser = 8,
   hold_keeper = 16,
   notary = 32,
+  watcher = 64,
   readers = reader | auditor,
-  everybody = 63
+  everybody = 127
 };
 
 struct ExpectedRight {
@@ -59,6 +60,13 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "tree_nodes", nobody},
     {ObjectKind::table, "directory_checkpoints", auditor | notary},
     {ObjectKind::table, "checkpoint_notes", auditor | notary},
+    {ObjectKind::table, "rules", readers | watcher},
+    {ObjectKind::table, "rule_library", readers | watcher},
+    {ObjectKind::table, "calendars", readers | watcher},
+    {ObjectKind::table, "watch_positions", nobody},
+    {ObjectKind::table, "watch_states", nobody},
+    {ObjectKind::table, "finding_records", readers},
+    {ObjectKind::table, "findings", readers},
     {ObjectKind::table, "audit_log", readers},
     {ObjectKind::table, "activity_feed", readers},
     {ObjectKind::table, "chain_status", readers},
@@ -86,7 +94,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "chain_pending", emitter},
     {ObjectKind::function, "entity_uuid", everybody},
     {ObjectKind::function, "set_context", everybody},
-    {ObjectKind::function, "may_read", readers | notary},
+    {ObjectKind::function, "may_read", readers | notary | watcher},
     {ObjectKind::function, "may_read_all", readers},
     {ObjectKind::function, "may_notarize", readers | notary},
     {ObjectKind::function, "shown_event", readers},
@@ -141,6 +149,16 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "checkpointed_chains", notary},
     {ObjectKind::function, "store_note", notary},
 
+    {ObjectKind::function, "set_rule", watcher},
+    {ObjectKind::function, "enable_rule", watcher},
+    {ObjectKind::function, "set_calendar", watcher},
+    {ObjectKind::function, "run_watch", watcher},
+    {ObjectKind::function, "add_library_rules", watcher},
+    {ObjectKind::function, "test_rule", readers | watcher},
+    {ObjectKind::function, "backtest_rule", readers},
+    {ObjectKind::function, "explain_finding", readers},
+    {ObjectKind::function, "close_finding", auditor},
+
     // By hand, to whom an administrator trusts with them.
     {ObjectKind::function, "register_event_type", nobody},
     {ObjectKind::function, "capture_changes", nobody},
@@ -164,6 +182,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "grant_eraser", nobody},
     {ObjectKind::function, "grant_hold_keeper", nobody},
     {ObjectKind::function, "grant_notary", nobody},
+    {ObjectKind::function, "grant_watcher", nobody},
     {ObjectKind::function, "revoke_notary", nobody},
     {ObjectKind::function, "revoke_all", nobody},
     // Of triggers and the planner.

@@ -13,7 +13,8 @@ namespace spine {
 inline constexpr const char *plain_indexes_made[] = {
     "events_id_idx",        "events_entity_id_sequence_idx", "events_timestamp_idx", "chain_partitions_starts_idx",
     "events_transaction_id_organization_id_idx", "subscription_news_restored_idx",
-    "daily_counts_day_idx", "daily_actor_counts_day_idx",    "checkpoints_directory_number_idx"};
+    "daily_counts_day_idx", "daily_actor_counts_day_idx",    "checkpoints_directory_number_idx",
+    "watch_states_due_at_idx", "watch_states_expires_on_idx", "finding_records_id_idx"};
 
 struct Guarded {
   Oid extension;

@@ -13,7 +13,15 @@ extern "C" {
 namespace spine {
 
 // What pg_advisory_lock and its kin cannot produce: they set the tag's fourth field to 1 or 2.
-enum class LockClass : uint16 { chain = 0x5350, subscription = 0x5351, emitters = 0x5352, privacy = 0x5353, checkpoints = 0x5354, restores = 0x5355 };
+enum class LockClass : uint16 {
+  chain = 0x5350,
+  subscription = 0x5351,
+  emitters = 0x5352,
+  privacy = 0x5353,
+  checkpoints = 0x5354,
+  restores = 0x5355,
+  watch = 0x5356
+};
 
 inline LOCKTAG lock_tag(uint64 key, LockClass lock_class) {
   LOCKTAG tag;

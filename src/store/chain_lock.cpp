@@ -103,6 +103,15 @@ void lock_chain(Oid root, const Uuid &organization) {
   lock_takers[locks_taken++] = GetCurrentSubTransactionId();
 }
 
+bool chain_is_free(Oid root, const Uuid &organization) {
+  auto is_free = [](const LOCKTAG &tag, LOCKMODE mode) {
+    if (LockAcquire(&tag, mode, false, true) == LOCKACQUIRE_NOT_AVAIL) return false;
+    (void)LockRelease(&tag, mode, false);
+    return true;
+  };
+  return is_free(emitter_tag(root, MyProcPid % emitter_locks), ShareLock) && is_free(chain_tag(root, organization), ExclusiveLock);
+}
+
 void lock_chains(Oid root, Uuid *organizations, int count) {
   std::sort(organizations, organizations + count,
             [root](const Uuid &a, const Uuid &b) { return chain_key(root, a) < chain_key(root, b); });

@@ -18,6 +18,9 @@ void lock_chain(Oid root, const Uuid &organization);
 // for the lock table, all chains instead. Sorts the array.
 void lock_chains(Oid root, Uuid *organizations, int count);
 
+// Whether no other transaction is extending the chain at this moment: what is chained of it later, is chained later than this call.
+bool chain_is_free(Oid root, const Uuid &organization);
+
 // The transaction ended.
 void forget_chain_locks();
 
