@@ -74,17 +74,24 @@ void lock_subscription(const char *name, LOCKMODE mode) {
   for_transaction([&] { (void)LockAcquire(&tag, mode, false, false); });
 }
 
+namespace {
+
+bool lock_if_free(const LOCKTAG &tag, LOCKMODE mode) {
+  bool got = false;
+  for_transaction([&] { got = LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL; });
+  return got;
+}
+
+}  // namespace
+
+bool lock_first_progress(const char *name) { return lock_if_free(subscription_tag(name, 2), ExclusiveLock); }
+
 bool lock_addition(const char *name, const Uuid &organization, int64 count) {
   constexpr int64 most_single = 64;  // so that the lock table has room for them
-  auto lock = [](const LOCKTAG &tag, LOCKMODE mode) {
-    bool got = false;
-    for_transaction([&] { got = LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL; });
-    return got;
-  };
   LOCKTAG additions = subscription_tag(name, 1);
-  if (count >= most_single) return lock(additions, ExclusiveLock);
-  return lock(additions, ShareLock) &&
-         lock(subscription_tag(name, hash_bytes_extended(organization.data(), static_cast<int>(organization.size()), 2)), ExclusiveLock);
+  if (count >= most_single) return lock_if_free(additions, ExclusiveLock);
+  return lock_if_free(additions, ShareLock) &&
+         lock_if_free(subscription_tag(name, hash_bytes_extended(organization.data(), static_cast<int>(organization.size()), 2)), ExclusiveLock);
 }
 
 void Subscription::open(const char *its_name, LOCKMODE mode, Oid role) {

@@ -58,6 +58,9 @@ void lock_subscription(const char *name, LOCKMODE mode);
 // That this transaction alone adds the organization's position; count: how many it has added in this call. False: another may be at that.
 bool lock_addition(const char *name, const Uuid &organization, int64 count);
 
+// That this transaction alone writes the subscription's first progress. False: another may be at that.
+bool lock_first_progress(const char *name);
+
 // What Subscription::read reads.
 #define SPINE_COLUMNS_OF_SUBSCRIPTION                                                                                     \
   "organizations, domains, event_types, entity_types, actors, minimum_severity, redeliver_after, created_at, max_deliveries," \

@@ -289,7 +289,7 @@ void NewsScan::settle(bool gave_out) {
     if (run_sql("SELECT FROM spine.subscription_progress WHERE subscription = $1 AND ctid = $2::tid FOR NO KEY UPDATE SKIP LOCKED",
                 {text_argument(subscription_), text_argument(place_)}) == 0)
       return;
-  } else if (!begin_first_progress()) {
+  } else if (!lock_first_progress(subscription_) || !begin_first_progress()) {
     return;
   }
   if (write_progress()) write_queue();
