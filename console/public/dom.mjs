@@ -39,7 +39,7 @@ export const count = (number, one, many = `${one}s`) => `${grouped(number)} ${St
 const NIL = '00000000-0000-0000-0000-000000000000';
 // The whole of a uuid where there is room, else its beginning.
 export const uuid = (id, whole = false) => id === NIL ? make('span', {title: NIL}, 'the platform')
-  : make('span', {class: 'mono', title: id}, whole ? id : `${id.slice(0, 8)}…`);
+  : make('span', {class: 'mono', title: id}, whole ? id : `${id.slice(0, 8)}…${id.slice(-4)}`);
 
 const iso = text => text.replace(' ', 'T').replace(/\+00$/, 'Z');
 export const dateOf = text => new Date(iso(text));
@@ -59,12 +59,12 @@ export const hash = (hex, whole = true) => hex === null || hex === undefined ? '
 
 // A table whose rows become blocks where the window is narrow. Columns: [heading, cell(row), class].
 export function table(caption, columns, rows, rowAttributes = () => ({})) {
-  return make('table', {class: 'stack'},
+  return make('table', {class: `stack ${caption.toLowerCase().replace(/\W.*/, '')}`},
     make('caption', {class: 'unseen'}, caption),
     make('thead', {}, make('tr', {}, columns.map(([heading]) => make('th', {scope: 'col'}, heading)))),
     make('tbody', {}, rows.map(row => make('tr', rowAttributes(row), columns.map(([heading, cell, kind], i) => {
       const content = cell(row);
-      return make(i === 0 ? 'th' : 'td', {'data-name': heading, class: kind, scope: i === 0 ? 'row' : undefined}, content);
+      return make(i === 0 ? 'th' : 'td', {'data-name': typeof heading === 'string' ? heading : heading.textContent, class: kind, scope: i === 0 ? 'row' : undefined}, content);
     })))));
 }
 

@@ -38,6 +38,8 @@ export class Access {
       ...this.#database, user, password, options, types, max: CONNECTIONS, idleTimeoutMillis: 10_000, connectionTimeoutMillis: 10_000,
       application_name: 'people_os_spine console',
     });
+    // Loads the library, which hides the personal part from plans made after it.
+    pool.on('connect', client => client.query("SELECT spine.entity_uuid('console', 'connection', '')").catch(() => {}));
     pool.on('error', () => {});  // an idle connection was cut: the next query opens another one
     try {
       const {rows: [about]} = await pool.query(`

@@ -120,7 +120,7 @@ export async function page(session, {organization, sequence}) {
     tell(`SELECT encode(spine.event_digest(e), 'hex') AS digest FROM spine.events e ${WHERE_EVENT} LIMIT 1`),
     rows(session, `
       SELECT sequence, event_type, "timestamp", severity, encode(event_hash, 'hex') AS event_hash, encode(previous_hash, 'hex') AS previous_hash
-        FROM spine.events WHERE organization_id = $1 AND sequence BETWEEN $2::bigint - 3 AND $2::bigint + 3 ORDER BY sequence`, key),
+        FROM spine.events WHERE organization_id = $1 AND sequence BETWEEN $2::bigint - 4 AND $2::bigint + 3 ORDER BY sequence`, key),
     told.payload_gone || told.personal_gone ? erasuresOf(session, key) : [],
   ]);
   return {...told, ...line, ...digest, around, erasures};

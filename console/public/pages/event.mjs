@@ -58,24 +58,25 @@ function hashes(told) {
   }
   const right = rows.every(({stored, here, absent}) => here === null && absent || here === stored);
   return make('section', {class: 'card', id: 'hashes', 'data-right': right ? 'yes' : 'no'}, make('h2', {}, 'Hashes'),
-    make('p', {}, right ? mark('good', 'This browser computed the hashes anew, and they are the stored ones.') : mark('bad', 'The content does not give the stored hash: the event was altered.')),
+    make('p', {}, right ? mark('good', 'This browser computed the hashes anew, and they are those of the event.') : mark('bad', 'The content does not give the event\'s hash: the event was altered.')),
     table('Hashes', [
       ['Of', ({name}) => name],
-      ['Stored', ({stored}) => hash(stored)],
+      ['In the event', ({stored}) => hash(stored)],
       ['Computed here', ({stored, here}) => here === null ? soft('The part is not shown to you') : [hash(here), ' ', mark(here === stored ? 'good' : 'bad', here === stored ? 'equal' : 'differs')]],
       ['The server computes', ({server, stored, absent}) => absent ? '–' : server ? [hash(server), ' ', mark(server === stored ? 'good' : 'bad', server === stored ? 'equal' : 'differs')] : visible(told.trouble ?? '–')],
     ], rows));
 }
 
 function neighbours({around, sequence, organization_id}) {
-  const at = around.findIndex(event => event.sequence === sequence);
   const links = around.map((event, i) => {
     if (event.sequence === '1') return /^0+$/.test(event.previous_hash) ? ['good', 'the first event'] : ['bad', 'does not begin the chain'];
     const before = around[i - 1];
-    if (!before) return i === 0 && at > 0 ? ['none', 'its predecessor is not shown'] : ['wait', 'its predecessor is not there'];
+    if (!before) return ['wait', 'its predecessor is not there'];
     if (BigInt(before.sequence) + 1n !== BigInt(event.sequence)) return ['bad', 'events are missing before it'];
     return before.event_hash === event.previous_hash ? ['good', 'holds the hash of the one before'] : ['bad', 'holds another hash than that of the one before'];
   });
+  // One more before is there for its hash alone.
+  const shown = around.filter(event => BigInt(event.sequence) >= BigInt(sequence) - 3n);
   return card('In the chain', table('Neighbours', [
     ['No.', event => event.sequence === sequence ? make('strong', {}, grouped(event.sequence)) : eventLink({organization_id, sequence: event.sequence}, grouped(event.sequence))],
     ['Event', event => visible(event.event_type)],
@@ -83,5 +84,5 @@ function neighbours({around, sequence, organization_id}) {
     ['Previous hash', event => hash(event.previous_hash, false)],
     ['Hash', event => hash(event.event_hash, false)],
     ['Link', event => mark(...links[around.indexOf(event)])],
-  ], around, event => event.sequence === sequence ? {class: 'current', 'aria-current': 'true'} : {}));
+  ], shown, event => event.sequence === sequence ? {class: 'current', 'aria-current': 'true'} : {}));
 }
