@@ -74,6 +74,7 @@ async function show({focus = true, notice = null} = {}) {
     mine.ready();
   } catch (error) {
     main.append(trouble({message: 'The page cannot be shown.', hint: error.message}, () => location.reload()));
+    mine.ready();
   }
   scrollTo(0, 0);
   if (focus) main.querySelector('h1')?.focus({preventScroll: true});
