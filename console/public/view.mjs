@@ -49,6 +49,13 @@ export class View {
     }
   }
 
+  // The page is loading until this is done.
+  async wait(promise) {
+    this.#begin();
+    await promise;
+    this.#end();
+  }
+
   #begin() {
     this.#pending++;
     this.main.dataset.state = 'loading';

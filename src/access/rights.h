@@ -67,6 +67,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "events_by_actor", readers},
     {ObjectKind::table, "subscription_lag", readers},
     {ObjectKind::table, "verify_progress", readers},
+    {ObjectKind::table, "metrics", auditor},
 
     {ObjectKind::sequence, "subscription_batch", nobody},
 

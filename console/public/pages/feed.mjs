@@ -19,6 +19,8 @@ export function show(view, {session, query}) {
   let place = null;   // where it goes on after a pause
   let received = 0;
   const known = new Set();
+  let begun;
+  view.wait(new Promise(resolve => { begun = resolve; }));
   const connect = () => {
     source?.close();
     const parameters = Object.entries({organization: organization.value, severity: least.value, after: place}).filter(([, value]) => value);
@@ -27,7 +29,7 @@ export function show(view, {session, query}) {
     source.addEventListener('begin', event => {
       keep(event);
       state.replaceChildren(mark('good', 'Live'));
-      view.ready();
+      begun();
     });
     source.addEventListener('place', keep);
     source.addEventListener('event', event => {
@@ -39,6 +41,7 @@ export function show(view, {session, query}) {
       // Closed for good: the server refused, perhaps for want of a session.
       if (source.readyState === EventSource.CLOSED) {
         state.replaceChildren(mark('bad', 'Not connected'));
+        begun();
         ask('/organizations', {}, view.signal).then(() => setTimeout(() => !view.signal.aborted && pause.getAttribute('aria-pressed') === 'false' && connect(), 3000), error => error.name !== 'AbortError' && state.replaceChildren(trouble(error, connect)));
       } else {
         state.replaceChildren(mark('wait', 'Connection lost. Going on where it ended …'));

@@ -89,7 +89,7 @@ function counts(view, {exact, today, span, days}) {
   const domains = [...days.reduce((all, {domain, events}) => domain === null ? all : all.set(domain, (all.get(domain) ?? 0) + Number(events)), new Map())].sort((a, b) => b[1] - a[1]).map(([name]) => name);
   const series = domains.slice(0, MOST_DOMAINS).map((name, i) => ({name, color: `--series-${i + 1}`, values: sum('domain', name)}));
   const others = domains.slice(MOST_DOMAINS).map(name => sum('domain', name));
-  if (others.length > 0) series.push({name: `${others.length} others`, color: '--series-6', values: names.map((_, i) => others.reduce((all, values) => all + values[i], 0))});
+  if (others.length > 0) series.push({name: count(others.length, 'other'), color: '--series-6', values: names.map((_, i) => others.reduce((all, values) => all + values[i], 0))});
   return [
     !exact && make('p', {class: 'notice'}, 'More than 20,000 events are not counted yet and are left out here. Whoever runs the database calls spine.refresh_dashboards().'),
     make('div', {class: 'plots'},
