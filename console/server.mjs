@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the console: node server.mjs --database URL [--listen HOST:PORT] [--origin URL] [--writes]. README.md explains all of it.
+// Starts the console: node server.mjs --database URL [--listen HOST:PORT] [--origin URL] [--writes]. docs/console.md explains it.
 import {readFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
 import {createServer as createPlainServer} from 'node:http';

@@ -69,6 +69,7 @@ export class View {
   ready() {
     if (this.#pending > 0) return;
     this.main.dataset.state = 'ready';
+    performance.mark('page ready');
     say(`${document.title} is loaded`);
   }
 }

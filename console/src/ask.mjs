@@ -29,7 +29,8 @@ export async function transaction(session, {writes = false, settings = {}}, run)
   let failed = true;
   try {
     await client.query(writes ? 'BEGIN READ WRITE' : 'BEGIN READ ONLY');
-    for (const [name, value] of Object.entries(settings)) await client.query('SELECT set_config($1, $2, true)', [name, value]);
+    const names = Object.keys(settings);
+    if (names.length > 0) await client.query(`SELECT ${names.map((name, i) => `set_config('${name}', $${i + 1}, true)`)}`, Object.values(settings));
     const answer = await run(client);
     await client.query('COMMIT');
     failed = false;

@@ -14,20 +14,21 @@ const COLUMNS = `id, organization_id, sequence, "timestamp", event_type, severit
 // The largest UUID of version 7 of that moment.
 const lastId = time => `${time.toString(16).padStart(12, '0').replace(/^(.{8})/, '$1-')}-7fff-bfff-ffffffffffff`;
 
-// The last sequence of a chain whose event was chained at that moment or before: timestamps never fall within a chain.
+// The last sequence of a chain whose event was chained at that moment or before, by halving: timestamps never fall within a
+// chain. Where events are missing, the next one that is there tells. "middle" is a column, for row security lets no expression
+// that might fail into an index.
 async function sequenceAt(session, organization, time) {
-  const [head] = await rows(session, 'SELECT max(sequence) AS last, min(sequence) AS first FROM spine.events WHERE organization_id = $1', [organization]);
-  if (head.last === null) return 0n;
-  let [low, high] = [BigInt(head.first) - 1n, BigInt(head.last)];
-  while (low < high) {
-    const middle = (low + high + 1n) / 2n;
-    // Where events are missing, the next one that is there tells.
-    const [{before}] = await rows(session, `SELECT "timestamp" <= $3 AS before FROM spine.events WHERE organization_id = $1 AND sequence >= $2
-      ORDER BY sequence LIMIT 1`, [organization, middle.toString(), time]);
-    if (before) low = middle;
-    else high = middle - 1n;
-  }
-  return low;
+  const [{sequence}] = await rows(session, `
+    WITH RECURSIVE span (low, high, middle) AS (
+      SELECT low, high, (low + high + 1) / 2 FROM (SELECT coalesce(min(sequence) - 1, 0), coalesce(max(sequence), 0) FROM spine.events WHERE organization_id = $1) e (low, high)
+      UNION ALL
+      SELECT n.low, n.high, (n.low + n.high + 1) / 2
+        FROM span
+       CROSS JOIN LATERAL (SELECT "timestamp" <= $2 AS before FROM spine.events WHERE organization_id = $1 AND sequence >= middle ORDER BY sequence LIMIT 1) at
+       CROSS JOIN LATERAL (SELECT CASE WHEN at.before THEN middle ELSE span.low END, CASE WHEN at.before THEN span.high ELSE middle - 1 END) n (low, high)
+       WHERE span.low < span.high)
+    SELECT low AS sequence FROM span WHERE low >= high LIMIT 1`, [organization, time]);
+  return sequence;
 }
 
 // Events that match, newest first. `cursor` is what the page before gave.
@@ -64,7 +65,7 @@ export async function search(session, {organization, entity, actor, type, severi
       order = 'sequence DESC';
       key = row => row.sequence;
       if (cursor) place.push(`sequence < ${bind(whole(next[0], 'place'))}`);
-      else if (before) place.push(`sequence <= ${bind((await sequenceAt(session, uuid(organization, 'organization'), before)).toString())}`);
+      else if (before) place.push(`sequence <= ${bind(await sequenceAt(session, uuid(organization, 'organization'), before))}`);
       ended = after && (row => row.timestamp < after.replace('T', ' '));
     }
   } else if (!session.about.reads_all) {
@@ -79,20 +80,21 @@ export async function search(session, {organization, entity, actor, type, severi
     // It may have waited for its transaction, but not for a day.
     if (after) place.push(`id >= ${bind(lastId(Date.parse(after) - DAY))}`);
   }
-  // The settings have the index give the order: whoever sorts reads all events of the organization.
+  // The settings have the index give the order: whoever sorts reads all events of the organization. A page that is full ends
+  // the query; the last one of the stride is looked for where it is not.
   const {rows: found} = await transaction(session, {settings: {enable_sort: 'off', enable_bitmapscan: 'off'}}, client => client.query(`
     WITH stride AS MATERIALIZED (SELECT ${COLUMNS}, action FROM spine.events WHERE ${place.join(' AND ') || 'true'} ORDER BY ${order} LIMIT ${STRIDE})
-    SELECT s.*, false AS is_last FROM (SELECT * FROM stride WHERE ${matches.join(' AND ')} ORDER BY ${order} LIMIT ${PAGE}) s
-    UNION ALL
-    SELECT l.*, true FROM (SELECT * FROM stride OFFSET ${STRIDE - 1} LIMIT 1) l`, values));
+    SELECT * FROM (
+      (SELECT *, false AS is_last FROM stride WHERE ${matches.join(' AND ')} LIMIT ${PAGE})
+      UNION ALL
+      (SELECT *, true FROM stride OFFSET ${STRIDE - 1} LIMIT 1)) found LIMIT ${PAGE}`, values));
   const last = found.find(row => row.is_last);
   const events = found.filter(row => !row.is_last).map(({is_last, ...event}) => event);
-  const full = events.length === PAGE;
-  const end = full ? events[PAGE - 1] : last;
+  const end = last ?? (events.length === PAGE ? events[PAGE - 1] : undefined);
   return {
     events, cursor: end && !(ended && ended(end)) ? key(end) : null,
     // Until when it was searched, where that is further than the events tell.
-    searched: !full && last ? last.timestamp : null,
+    searched: last ? last.timestamp : null,
   };
 }
 

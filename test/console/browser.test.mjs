@@ -107,7 +107,10 @@ async function open(path) {
 const text = (selector = 'main') => tab.$eval(selector, element => element.innerText);
 const texts = selector => tab.$$eval(selector, elements => elements.map(element => element.innerText.trim()));
 // By the clock: a tab that is not in front draws nothing.
-const until = (condition, ...values) => tab.waitForFunction(condition, {timeout: 60_000, polling: 50}, ...values);
+const until = (condition, ...values) => tab.waitForFunction(condition, {timeout: 60_000, polling: 50}, ...values).catch(async error => {
+  const page = await tab.evaluate(() => `${location.href}, at ${document.activeElement.outerHTML.slice(0, 200)}: ${document.body.innerText.slice(0, 2000)}`);
+  throw new Error(`${error.message}: ${condition}: ${page}`);
+});
 
 // Follows a link or presses a button by its text.
 async function press(name, within = 'main') {
