@@ -106,7 +106,7 @@ async function open(path) {
 
 const text = (selector = 'main') => tab.$eval(selector, element => element.innerText);
 const texts = selector => tab.$$eval(selector, elements => elements.map(element => element.innerText.trim()));
-// By the clock: a tab that is not in front draws nothing.
+// By the clock: a tab that is not in front draws nothing. A condition that throws is never asked again: the page may be empty.
 const until = (condition, ...values) => tab.waitForFunction(condition, {timeout: 60_000, polling: 50}, ...values).catch(async error => {
   const page = await tab.evaluate(() => `${location.href}, at ${document.activeElement.outerHTML.slice(0, 200)}: ${document.body.innerText.slice(0, 2000)}`);
   throw new Error(`${error.message}: ${condition}: ${page}`);
@@ -148,7 +148,7 @@ test('who logs in wrongly is told so, and comes to the overview with the right p
 
 test('one look at the overview tells what waits', async () => {
   await open('/');
-  await until(() => !document.querySelector('.banner .big').innerText.includes('Looking'));
+  await until(() => document.querySelector('.banner .big')?.innerText.includes('Looking') === false);
   assert.match(await text('.banner'), /All is well/);
   const told = await text();
   assert.match(told, /intact when last verified/);
@@ -161,7 +161,7 @@ test('one look at the overview tells what waits', async () => {
 
   await db.emit(globex, 'hcm.employee.created', employee);
   await open('/');
-  await until(() => /waits/.test(document.querySelector('.banner .big').innerText));
+  await until(() => /waits/.test(document.querySelector('.banner .big')?.innerText));
   assert.match(await text('.banner'), /1 thing waits for an answer/);
   await press('Look at the chains');
   await until(() => document.querySelector('h1')?.innerText === 'Chains');
@@ -212,7 +212,7 @@ test('an event\'s hashes are computed in the browser, and are right', async () =
   const around = await texts('table.neighbours tbody tr');
   assert.ok(around.every(row => /holds the hash of the one before|the first event/.test(row)));
   await tab.click('table.neighbours tbody th a');
-  await until(() => document.querySelector('h1').innerText !== 'hcm.employee.weighed');
+  await until(() => (document.querySelector('h1')?.innerText ?? 'hcm.employee.weighed') !== 'hcm.employee.weighed');
 });
 
 test('what was erased, and what is withheld, is shown as such, and the hashes are right all the same', async () => {
@@ -235,7 +235,7 @@ test('what was erased, and what is withheld, is shown as such, and the hashes ar
   assert.deepEqual(await tab.$$eval('#organization option', options => options.map(({value}) => value)), [acme]);
   assert.ok((await tab.$$('main table tbody tr')).length > 5);
   await open('/');
-  await until(() => !document.querySelector('.banner .big').innerText.includes('Looking'));
+  await until(() => document.querySelector('.banner .big')?.innerText.includes('Looking') === false);
   assert.match(await text('.banner'), /as far as you may see|wait/);
   assert.match(await text('.trouble'), /Your role may not see or do this/);
   tab = mine;
@@ -255,7 +255,7 @@ test('an entity has its timeline, its changes, and its row at each moment', asyn
   assert.match(changes[2], /name\s+–\s+Bob/);
   await tab.focus('#moment');
   await tab.keyboard.press('Home');
-  await until(() => /Bob/.test(document.querySelector('table.row')?.innerText) && /100/.test(document.querySelector('table.row').innerText));
+  await until(() => /Bob/.test(document.querySelector('table.row')?.innerText) && /100/.test(document.querySelector('table.row')?.innerText));
   await tab.keyboard.press('ArrowRight');
   await until(() => /Bob/.test(document.querySelector('table.row')?.innerText) && /250/.test(document.querySelector('tr.changed')?.innerText));
   assert.match(await tab.$eval('#moment', range => range.getAttribute('aria-valuetext')), /UTC, hcm\.employee\.updated/);
@@ -268,7 +268,7 @@ test('an entity has its timeline, its changes, and its row at each moment', asyn
 test('chains are verified live, and faults are named', async () => {
   await open('/chains');
   await press('Verify all chains now');
-  await until(() => document.querySelector('#verdict').innerText !== '');
+  await until(() => (document.querySelector('#verdict')?.innerText ?? '') !== '');
   assert.match(await text('#verdict'), /All 6 chains are intact: [\d,]+ events verified/);
   // Somebody alters an event behind the library's back.
   const sequence = await sequenceOf('hcm.employee.promoted');
@@ -282,7 +282,7 @@ test('chains are verified live, and faults are named', async () => {
   await second.end();
   await open(`/chains/${acme}`);
   await press('Verify this chain now');
-  await until(() => document.querySelector('#verdict').innerText !== '');
+  await until(() => (document.querySelector('#verdict')?.innerText ?? '') !== '');
   assert.match(await text('#verdict'), /1 chain of 1 has faults/);
   assert.match(await text('table.faults'), /content_altered/);
   await press(`no. ${sequence}`, '#verdict');
@@ -308,7 +308,7 @@ test('evidence is downloaded, and the chain tells of it', async () => {
   assert.equal(await tab.$eval('#reason', ({validity}) => validity.valid), false, 'a reason is required');
   await tab.type('#reason', 'audit 2026');
   await press('Download the evidence');
-  await until(() => /The bundle has|broke off/.test(document.querySelector('main').innerText) || document.querySelector('.trouble'));
+  await until(() => /The bundle has|broke off/.test(document.querySelector('main')?.innerText) || document.querySelector('.trouble'));
   assert.match(await text(), /The bundle has/);
   let names = [];
   for (let i = 0; i < 100 && !names.some(name => name.endsWith('.ndjson')); i++) {
@@ -326,7 +326,7 @@ test('evidence is downloaded, and the chain tells of it', async () => {
 
 test('the feed is live, and goes on after a pause without a gap', async () => {
   await open('/feed');
-  await until(() => /Live/.test(document.querySelector('#state').innerText));
+  await until(() => /Live/.test(document.querySelector('#state')?.innerText));
   const keys = () => tab.$$eval('#feed > li', items => items.map(({dataset}) => dataset.key));
   await db.emit(globex, 'feed.test.first', employee);
   await until(() => document.querySelectorAll('#feed > li').length === 1);
@@ -336,10 +336,10 @@ test('the feed is live, and goes on after a pause without a gap', async () => {
   await until(() => document.querySelectorAll('#feed > li').length === 6);
   assert.equal(new Set(await keys()).size, 6);
   await tab.select('#severity', 'critical');
-  await until(() => /^✓ Live$/.test(document.querySelector('#state').innerText.trim()));
+  await until(() => /^✓ Live$/.test(document.querySelector('#state')?.innerText?.trim()));
   await db.emit(globex, 'feed.test.low', employee);
   await db.emit(globex, 'feed.test.grave', employee, {}, {severity: 'critical'});
-  await until(() => /feed\.test\.grave/.test(document.querySelector('#feed').innerText));
+  await until(() => /feed\.test\.grave/.test(document.querySelector('#feed')?.innerText));
   assert.doesNotMatch(await text('#feed'), /feed\.test\.low/);
 });
 
@@ -376,7 +376,7 @@ test('findings are explained, and closed with a reason', async t => {
   try {
     await logIn('auditor');
     await open('/');
-    await until(() => /waits? for/.test(document.querySelector('.banner .big').innerText));
+    await until(() => /waits? for/.test(document.querySelector('.banner .big')?.innerText));
     assert.match(await text(), /1 high finding open/);
     await press('Look at the findings');
     await until(() => document.querySelector('h1')?.innerText === 'Findings');
@@ -392,7 +392,7 @@ test('findings are explained, and closed with a reason', async t => {
     assert.equal(await tab.$eval('#actor', ({validity}) => validity.valid), false, 'a person answers for it');
     await tab.type('#actor', ada);
     await press('Close the finding');
-    await until(() => /She had nobody else/.test(document.querySelector('main').innerText));
+    await until(() => /She had nobody else/.test(document.querySelector('main')?.innerText));
     assert.deepEqual(await own.sql('SELECT * FROM verdict'), [{verdict: 'dismissed', reason: 'She had nobody else', actor_id: ada}]);
     await open('/findings');
     assert.match(await text(), /No finding is open/);
@@ -517,7 +517,7 @@ for (const [device, viewport] of [['desk', {width: 1200, height: 900}], ['phone'
       })) {
         await open(path);
         if (name === 'overview') {
-          await until(() => !document.querySelector('.banner .big').innerText.includes('Looking'));
+          await until(() => document.querySelector('.banner .big')?.innerText.includes('Looking') === false);
           await tab.$$eval('details', all => all.forEach(details => { details.open = true; }));
         }
         await look(name);
@@ -526,7 +526,7 @@ for (const [device, viewport] of [['desk', {width: 1200, height: 900}], ['phone'
         await open(`/chains/${acme}`);
         await press('Verify this chain now');
       });
-      await until(() => document.querySelector('#verdict').innerText !== '');
+      await until(() => (document.querySelector('#verdict')?.innerText ?? '') !== '');
       await look('verified');
       await open('/feed');
       await db.emit(globex, 'feed.test.look', employee, {}, {severity: 'high'});
@@ -573,7 +573,7 @@ test('the keyboard reaches all of it', async () => {
   assert.equal(await tab.evaluate(() => document.activeElement.tagName), 'H1', 'the reader is at the page\'s title');
   await tab.focus('main table tbody th a');
   await tab.keyboard.press('Enter');
-  await until(() => document.querySelector('h1').innerText === 'hcm.employee.promoted');
+  await until(() => document.querySelector('h1')?.innerText === 'hcm.employee.promoted');
   assert.equal(await tab.evaluate(() => document.activeElement.tagName), 'H1');
   assert.match(await tab.title(), /hcm\.employee\.promoted no\. \d+ – console/);
 });
