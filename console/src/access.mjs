@@ -65,10 +65,10 @@ export class Access {
   }
 
   // The session of a token, or undefined.
-  find(token) {
+  find(token, now = Date.now()) {
     const session = token && this.#sessions.get(digest(token));
-    if (!session || this.#expired(session)) return undefined;
-    session.seen = Date.now();
+    if (!session || this.#expired(session, now)) return undefined;
+    session.seen = now;
     return session;
   }
 
@@ -85,8 +85,8 @@ export class Access {
   }
 
   // An open stream is use.
-  #expired({opened, seen, ends}) {
-    return Date.now() - seen > IDLE && ends.size === 0 || Date.now() - opened > LONGEST;
+  #expired({opened, seen, ends}, now = Date.now()) {
+    return now - seen > IDLE && ends.size === 0 || now - opened > LONGEST;
   }
 
   #sweep() {
