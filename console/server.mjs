@@ -24,16 +24,24 @@ function refuse(message) {
 
 let given;
 try {
-  given = parseArgs({options: {
-    database: {type: 'string'}, listen: {type: 'string', default: '127.0.0.1:8600'}, origin: {type: 'string'},
-    'tls-cert': {type: 'string'}, 'tls-key': {type: 'string'}, proxies: {type: 'string', default: '0'}, writes: {type: 'boolean', default: false},
-  }}).values;
+  given = parseArgs({
+    options: {
+      database: {type: 'string'},
+      listen: {type: 'string', default: '127.0.0.1:8600'},
+      origin: {type: 'string'},
+      'tls-cert': {type: 'string'},
+      'tls-key': {type: 'string'},
+      proxies: {type: 'string', default: '0'},
+      writes: {type: 'boolean', default: false},
+    },
+  }).values;
 } catch (error) {
   refuse(error.message);
 }
 if (!given.database) refuse('--database is missing');
 const database = parse(given.database);
-if (database.user || database.password) refuse('--database names a user or a password: each user logs in with a role of their own');
+if (database.user || database.password)
+  refuse('--database names a user or a password: each user logs in with a role of their own');
 if (!database.database) refuse('--database names no database');
 const [, host, port] = /^(.*):(\d{1,5})$/.exec(given.listen) ?? refuse(`--listen is no HOST:PORT: ${given.listen}`);
 if (!/^\d$/.test(given.proxies)) refuse(`--proxies is no number from 0 to 9: ${given.proxies}`);
@@ -41,7 +49,8 @@ if (!given['tls-cert'] !== !given['tls-key']) refuse('--tls-cert and --tls-key c
 
 const loopback = ['127.0.0.1', 'localhost', '[::1]'];
 const scheme = given['tls-cert'] ? 'https' : 'http';
-if (!given.origin && !loopback.includes(host)) refuse(`${host} is not the loopback address: --origin must say by which address browsers come`);
+if (!given.origin && !loopback.includes(host))
+  refuse(`${host} is not the loopback address: --origin must say by which address browsers come`);
 if (given.origin && new URL(given.origin).protocol !== 'https:' && !loopback.includes(new URL(given.origin).hostname)) {
   refuse(`--origin must be https: passwords and events would travel in the clear to ${given.origin}`);
 }
@@ -51,8 +60,13 @@ const server = tls ? createTlsServer(tls) : createPlainServer();
 const access = new Access({host: database.host, port: database.port, database: database.database, ssl: database.ssl});
 
 server.listen(Number(port), host.replace(/^\[|\]$/g, ''), () => {
-  const origins = given.origin ? [new URL(given.origin).origin] : loopback.map(name => `${scheme}://${name}:${server.address().port}`);
-  server.on('request', makeApp({access, origins, throttle: new Throttle(), proxies: Number(given.proxies), writes: given.writes}));
+  const origins = given.origin
+    ? [new URL(given.origin).origin]
+    : loopback.map(name => `${scheme}://${name}:${server.address().port}`);
+  server.on(
+    'request',
+    makeApp({access, origins, throttle: new Throttle(), proxies: Number(given.proxies), writes: given.writes}),
+  );
   console.log(`console of ${database.database}: ${given.origin ?? `${scheme}://${host}:${server.address().port}`}/`);
 });
 server.on('error', error => {

@@ -7,10 +7,13 @@ export class Trouble extends Error {
   }
 }
 
-const unreachable = () => new Trouble(0, 'The console cannot be reached.', 'See whether it still runs, and whether you are connected.');
+const unreachable = () =>
+  new Trouble(0, 'The console cannot be reached.', 'See whether it still runs, and whether you are connected.');
 
 async function answerOf(request) {
-  const response = await request.catch(error => { throw error.name === 'AbortError' ? error : unreachable(); });
+  const response = await request.catch(error => {
+    throw error.name === 'AbortError' ? error : unreachable();
+  });
   if (response.ok) return response;
   const {error, hint, code} = await response.json().catch(() => ({error: `The console answered ${response.status}.`}));
   if (response.status === 401) dispatchEvent(new Event('loggedout'));
@@ -23,6 +26,12 @@ export async function ask(path, parameters = {}, signal = undefined) {
   return (await answerOf(fetch(`/api${path}${query}`, {signal}))).json();
 }
 
-export const post = (path, body = {}, signal = undefined) => answerOf(fetch(`/api${path}`, {
-  method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), signal,
-}));
+export const post = (path, body = {}, signal = undefined) =>
+  answerOf(
+    fetch(`/api${path}`, {
+      method: 'POST',
+      headers: {'Content-Type': 'application/json'},
+      body: JSON.stringify(body),
+      signal,
+    }),
+  );

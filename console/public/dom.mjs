@@ -24,7 +24,10 @@ export function visible(text, kind = 'value') {
       plain += character;
       continue;
     }
-    span.append(plain, make('span', {class: 'odd'}, `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`));
+    span.append(
+      plain,
+      make('span', {class: 'odd'}, `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`),
+    );
     plain = '';
   }
   span.append(plain);
@@ -38,51 +41,117 @@ export const count = (number, one, many = `${one}s`) => `${grouped(number)} ${St
 
 const NIL = '00000000-0000-0000-0000-000000000000';
 // The whole of a uuid where there is room, else its beginning.
-export const uuid = (id, whole = false) => id === NIL ? make('span', {title: NIL}, 'the platform')
-  : make('span', {class: 'mono', title: id}, whole ? id : `${id.slice(0, 8)}…${id.slice(-4)}`);
+export const uuid = (id, whole = false) =>
+  id === NIL
+    ? make('span', {title: NIL}, 'the platform')
+    : make('span', {class: 'mono', title: id}, whole ? id : `${id.slice(0, 8)}…${id.slice(-4)}`);
 
 const iso = text => text.replace(' ', 'T').replace(/\+00$/, 'Z');
 export const dateOf = text => new Date(iso(text));
-export const stamp = text => make('time', {datetime: iso(text), title: `${text.replace(/\+00$/, '')} UTC`, class: 'stamp'}, `${text.slice(0, 19)} UTC`);
+export const stamp = text =>
+  make(
+    'time',
+    {datetime: iso(text), title: `${text.replace(/\+00$/, '')} UTC`, class: 'stamp'},
+    `${text.slice(0, 19)} UTC`,
+  );
 
 export function ago(text, now = Date.now()) {
   const seconds = Math.max(0, (now - dateOf(text)) / 1000);
-  for (const [size, name] of [[86400, 'day'], [3600, 'hour'], [60, 'minute']]) {
+  for (const [size, name] of [
+    [86400, 'day'],
+    [3600, 'hour'],
+    [60, 'minute'],
+  ]) {
     if (seconds >= size) return `${count(Math.floor(seconds / size), name)} ago`;
   }
   return 'just now';
 }
 
 export const severity = name => make('span', {class: `severity ${name}`}, name);
-export const mark = (state, text) => make('span', {class: `mark ${state}`}, make('span', {'aria-hidden': 'true'}, {good: '✓', bad: '✗', wait: '!', none: '–'}[state]), ' ', text);
-export const hash = (hex, whole = true) => hex === null || hex === undefined ? '–' : make('code', {class: 'hash', title: hex}, whole ? hex : `${hex.slice(0, 12)}…`);
+export const mark = (state, text) =>
+  make(
+    'span',
+    {class: `mark ${state}`},
+    make('span', {'aria-hidden': 'true'}, {good: '✓', bad: '✗', wait: '!', none: '–'}[state]),
+    ' ',
+    text,
+  );
+export const hash = (hex, whole = true) =>
+  hex === null || hex === undefined
+    ? '–'
+    : make('code', {class: 'hash', title: hex}, whole ? hex : `${hex.slice(0, 12)}…`);
 
 // A table whose rows become blocks where the window is narrow. Columns: [heading, cell(row), class].
 export function table(caption, columns, rows, rowAttributes = () => ({})) {
-  return make('table', {class: `stack ${caption.toLowerCase().replace(/\W.*/, '')}`},
+  return make(
+    'table',
+    {class: `stack ${caption.toLowerCase().replace(/\W.*/, '')}`},
     make('caption', {class: 'unseen'}, caption),
-    make('thead', {}, make('tr', {}, columns.map(([heading]) => make('th', {scope: 'col'}, heading)))),
-    make('tbody', {}, rows.map(row => make('tr', rowAttributes(row), columns.map(([heading, cell, kind], i) => {
-      const content = cell(row);
-      return make(i === 0 ? 'th' : 'td', {'data-name': typeof heading === 'string' ? heading : heading.textContent, class: kind, scope: i === 0 ? 'row' : undefined}, content);
-    })))));
+    make(
+      'thead',
+      {},
+      make(
+        'tr',
+        {},
+        columns.map(([heading]) => make('th', {scope: 'col'}, heading)),
+      ),
+    ),
+    make(
+      'tbody',
+      {},
+      rows.map(row =>
+        make(
+          'tr',
+          rowAttributes(row),
+          columns.map(([heading, cell, kind], i) => {
+            const content = cell(row);
+            return make(
+              i === 0 ? 'th' : 'td',
+              {
+                'data-name': typeof heading === 'string' ? heading : heading.textContent,
+                class: kind,
+                scope: i === 0 ? 'row' : undefined,
+              },
+              content,
+            );
+          }),
+        ),
+      ),
+    ),
+  );
 }
 
 // Names and values, one below the other.
-export const facts = pairs => make('dl', {class: 'facts'}, pairs.filter(Boolean).map(([name, ...value]) => make('div', {}, make('dt', {}, name), make('dd', {}, ...value))));
+export const facts = pairs =>
+  make(
+    'dl',
+    {class: 'facts'},
+    pairs.filter(Boolean).map(([name, ...value]) => make('div', {}, make('dt', {}, name), make('dd', {}, ...value))),
+  );
 
 export function field(label, input, hint = null) {
   const id = input.id;
   if (hint) input.setAttribute('aria-describedby', `${id}-hint`);
-  return make('div', {class: 'field'}, make('label', {for: id}, label), input, hint && make('p', {class: 'hint', id: `${id}-hint`}, hint));
+  return make(
+    'div',
+    {class: 'field'},
+    make('label', {for: id}, label),
+    input,
+    hint && make('p', {class: 'hint', id: `${id}-hint`}, hint),
+  );
 }
 
 export const card = (title, ...children) => make('section', {class: 'card'}, make('h2', {}, title), ...children);
 
 // Why something is not to be seen, and what to do.
-export const trouble = (error, again = null) => make('div', {class: 'trouble', role: 'alert'},
-  make('p', {}, make('strong', {}, visible(error.message))), error.hint && make('p', {}, visible(error.hint)),
-  again && make('button', {type: 'button', class: 'plain', onclick: again}, 'Try again'));
+export const trouble = (error, again = null) =>
+  make(
+    'div',
+    {class: 'trouble', role: 'alert'},
+    make('p', {}, make('strong', {}, visible(error.message))),
+    error.hint && make('p', {}, visible(error.hint)),
+    again && make('button', {type: 'button', class: 'plain', onclick: again}, 'Try again'),
+  );
 
 export function say(text) {
   document.getElementById('said').textContent = text;

@@ -9,19 +9,27 @@ export class Digits {
 
 export const canParse = (() => {
   let source;
-  JSON.parse('1', (name, value, context) => { source = context?.source; });
+  JSON.parse('1', (name, value, context) => {
+    source = context?.source;
+  });
   return source === '1';
 })();
 
 // Without the digits, numbers are shown as doubles; hashes are not computed then.
-export const parse = text => JSON.parse(text, (name, value, context) => typeof value === 'number' && canParse ? new Digits(context.source) : value);
+export const parse = text =>
+  JSON.parse(text, (name, value, context) =>
+    typeof value === 'number' && canParse ? new Digits(context.source) : value,
+  );
 
 export function canonical(value) {
   if (value instanceof Digits) return value.text;
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
   // sort compares by UTF-16 code units.
-  return `{${Object.keys(value).sort().map(name => `${JSON.stringify(name)}:${canonical(value[name])}`).join()}}`;
+  return `{${Object.keys(value)
+    .sort()
+    .map(name => `${JSON.stringify(name)}:${canonical(value[name])}`)
+    .join()}}`;
 }
 
 const hexOf = bytes => Array.from(new Uint8Array(bytes), byte => byte.toString(16).padStart(2, '0')).join('');
@@ -40,7 +48,11 @@ const NOT_HASHED = new Set(['event_hash', 'payload', 'payload_salt', 'personal',
 // The hashes that an event has by its own content: of the event, and of each part that is shown.
 export async function hashesOf(event) {
   const document = Object.fromEntries(Object.entries(event).filter(([name]) => !NOT_HASHED.has(name)));
-  const part = name => event[name] === undefined ? null : sha256(event[`${name}_salt`], canonical(event[name]));
-  const [event_hash, payload_hash, personal_hash] = await Promise.all([sha256('', canonical(document)), part('payload'), part('personal')]);
+  const part = name => (event[name] === undefined ? null : sha256(event[`${name}_salt`], canonical(event[name])));
+  const [event_hash, payload_hash, personal_hash] = await Promise.all([
+    sha256('', canonical(document)),
+    part('payload'),
+    part('personal'),
+  ]);
   return {event_hash, payload_hash, personal_hash};
 }

@@ -41,7 +41,11 @@ export class View {
     } catch (error) {
       if (this.signal.aborted || error.name === 'AbortError') return undefined;
       if (error.status === undefined) console.error(error);
-      container.replaceChildren(trouble(error.status === undefined ? {message: 'The page failed.', hint: String(error.message)} : error, () => this.load(container, get, render)));
+      container.replaceChildren(
+        trouble(error.status === undefined ? {message: 'The page failed.', hint: String(error.message)} : error, () =>
+          this.load(container, get, render),
+        ),
+      );
       return undefined;
     } finally {
       container.removeAttribute('aria-busy');

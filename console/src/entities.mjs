@@ -5,7 +5,8 @@ import {Refusal} from './refusal.mjs';
 const PAGE = 100;
 
 function entityType(text) {
-  if (!/^([a-z][a-z0-9_]{0,62}\.)?[a-z][a-z0-9_]{0,62}$/.test(text)) throw new Refusal(400, `The entity type is none: ${text}`);
+  if (!/^([a-z][a-z0-9_]{0,62}\.)?[a-z][a-z0-9_]{0,62}$/.test(text))
+    throw new Refusal(400, `The entity type is none: ${text}`);
   return text.split('.').reverse();
 }
 
@@ -13,7 +14,9 @@ function entityType(text) {
 export async function history(session, {type, id, organization, cursor}) {
   const [kind, domain] = entityType(type);
   const [before, chain] = (cursor ?? '').split(' ');
-  const events = await rows(session, `
+  const events = await rows(
+    session,
+    `
     SELECT e.id, e.organization_id, e.sequence, e."timestamp", e.occurred_at, e.event_type, e.severity, e.actor_type, e.actor_id, e.recorded_by,
            spine.canonical_json(e.payload) AS payload, spine.canonical_json(e.personal) AS personal,
            e.payload_hash IS NOT NULL AS payload_gone, e.personal_hash IS NOT NULL AS personal_gone
@@ -21,8 +24,15 @@ export async function history(session, {type, id, organization, cursor}) {
      WHERE e.entity_id = $1 AND e.entity_type = $2 AND ($3::text IS NULL OR e.domain = $3) AND ($4::uuid IS NULL OR e.organization_id = $4)
        AND ($5::bigint IS NULL OR (e.sequence, e.organization_id) < ($5, $6::uuid)) AND ($5::bigint IS NULL OR e.sequence <= $5)
      ORDER BY e.sequence DESC, e.organization_id DESC LIMIT ${PAGE + 1}`,
-  [uuid(id, 'entity'), kind, domain ?? null, organization ? uuid(organization, 'organization') : null,
-    cursor ? whole(before, 'place') : null, cursor ? uuid(chain, 'place') : null]);
+    [
+      uuid(id, 'entity'),
+      kind,
+      domain ?? null,
+      organization ? uuid(organization, 'organization') : null,
+      cursor ? whole(before, 'place') : null,
+      cursor ? uuid(chain, 'place') : null,
+    ],
+  );
   const more = events.length > PAGE;
   if (more) events.pop();
   const last = events.at(-1);
@@ -33,7 +43,11 @@ export async function history(session, {type, id, organization, cursor}) {
 export async function asOf(session, {type, id, moment: at}) {
   entityType(type);
   try {
-    const [{row}] = await rows(session, 'SELECT spine.canonical_json(spine.entity_as_of($1, $2, $3)) AS row', [type, uuid(id, 'entity'), moment(at ?? '', 'moment')]);
+    const [{row}] = await rows(session, 'SELECT spine.canonical_json(spine.entity_as_of($1, $2, $3)) AS row', [
+      type,
+      uuid(id, 'entity'),
+      moment(at ?? '', 'moment'),
+    ]);
     return {row};
   } catch (error) {
     // That the events do not tell it is an answer.

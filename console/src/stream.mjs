@@ -26,7 +26,8 @@ export class Stream {
   }
 
   send(name, data, id = undefined) {
-    if (!this.ended) this.#response.write(`event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`);
+    if (!this.ended)
+      this.#response.write(`event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`);
   }
 
   // Until the browser has taken what was sent, or has gone. Nothing more is read from the database meanwhile.

@@ -6,7 +6,7 @@ const FORGET = 60 * 60_000;
 const MOST_KEYS = 10_000;
 
 export class Throttle {
-  #failures = new Map();  // key → {count, until, last}
+  #failures = new Map(); // key → {count, until, last}
 
   // For how many seconds no login is taken under any of these keys; 0: one is.
   wait(keys, now = Date.now()) {
