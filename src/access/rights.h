@@ -86,6 +86,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::table, "subscription_lag", readers},
     {ObjectKind::table, "set_aside_batches", readers},
     {ObjectKind::table, "verify_progress", readers},
+    {ObjectKind::table, "metrics", auditor},
 
     {ObjectKind::sequence, "subscription_batch", nobody},
 
