@@ -37,7 +37,7 @@ my %differences = (
 	'a constraint'   => [ 'ALTER TABLE spine.events DROP CONSTRAINT events_sequence_check', "ALTER TABLE spine.events ADD CONSTRAINT events_sequence_check CHECK (sequence >= 1);
 		COMMENT ON CONSTRAINT events_sequence_check ON spine.events IS '%table constraint events_sequence_check on spine.events%'" ],
 	'a constraint that is not valid' => [ "ALTER TABLE spine.role_bindings DROP CONSTRAINT role_bindings_capability_check; ALTER TABLE spine.role_bindings ADD CONSTRAINT role_bindings_capability_check
-		CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold', 'notarize', 'watch')) NOT VALID; COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS '%table constraint role_bindings_capability_check on spine.role_bindings%'",
+		CHECK (capability IN ('emit', 'read', 'audit', 'erase', 'hold')) NOT VALID; COMMENT ON CONSTRAINT role_bindings_capability_check ON spine.role_bindings IS '%table constraint role_bindings_capability_check on spine.role_bindings%'",
 		'ALTER TABLE spine.role_bindings VALIDATE CONSTRAINT role_bindings_capability_check' ],
 	'an index'       => [ 'DROP INDEX spine.events_timestamp_idx', "CREATE INDEX events_timestamp_idx ON spine.events USING brin (\"timestamp\"); COMMENT ON INDEX spine.events_timestamp_idx IS '%index spine.events_timestamp_idx%'" ],
 	'a trigger\'s state' => [ 'ALTER TABLE spine.events ENABLE TRIGGER zz_chain_event', 'ALTER TABLE spine.events ENABLE ALWAYS TRIGGER zz_chain_event' ],
