@@ -36,7 +36,8 @@ BEGIN
       previous := decode(repeat('00', 32), 'hex');
     END IF;
     n := n + 1;
-    row := (gen_random_uuid(), e.event_type, split_part(e.event_type, '.', 1), split_part(e.event_type, '.', 2), of, split_part(e.event_type, '.', 3), of,
+    -- An id of version 7, as the spine would have made it then.
+    row := ((lpad(to_hex((extract(epoch FROM e.at) * 1000)::bigint), 12, '0') || '7000' || '8' || lpad(to_hex(n), 15, '0'))::uuid, e.event_type, split_part(e.event_type, '.', 1), split_part(e.event_type, '.', 2), of, split_part(e.event_type, '.', 3), of,
             e.actor_type, of, 'test', e.at, 'low', e.payload, n, '7', 'x', previous, previous, decode(repeat('00', 16), 'hex'),
             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spine.events;
     row.event_hash := spine.event_digest(row);
