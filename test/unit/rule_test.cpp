@@ -190,7 +190,7 @@ TEST(Rule, RefusesWithAPointer) {
   EXPECT_EQ(refused_at("[]"), "");
   EXPECT_EQ(refused_at("3"), "");
   EXPECT_EQ(refused_at(R"({"detection":{"condition":"s","s":{"a":1}}})"), "");
-  EXPECT_EQ(refused_at(R"({"detection":{"condition":"s","s":{"a":1}},"title":"t","titel":"t"})"), "/titel");
+  EXPECT_EQ(refused_at(R"({"detection":{"condition":"s","s":{"a":1}},"titel":"t","title":"t"})"), "/titel");
   EXPECT_EQ(refused_at(detecting(R"({"condition":"s"})")), "/detection/condition");
   EXPECT_EQ(refused_at(detecting(R"({"condition":"s and","s":{"a":1}})")), "/detection/condition");
   EXPECT_EQ(refused_at(detecting(R"({"condition":"(s","s":{"a":1}})")), "/detection/condition");
