@@ -114,6 +114,10 @@ RESET ROLE;
 ALTER TABLE spine.events DISABLE TRIGGER ALL;
 \set ECHO none
 
+\ir demo_watch.sql
+
+-- With notary=yes: its programs are there, and the working directory takes its key, state and evidence.
+\if :{?notary}
 \echo
 \echo '== On a machine of its own, a notary signs how far every chain is'
 \set ECHO queries
@@ -128,6 +132,7 @@ SELECT spine.grant_notary('notary');
 \! { sed 's/^key:/log/' public; echo 'quorum none'; } >policy
 \! set -x; spine-notary export --database dbname=payroll --organization aaaaaaaa-0000-4000-8000-000000000001 --reason 'audit 2026' --output acme.ndjson
 \! (set -x; spine-verify --policy policy acme.ndjson) | tail -n 1
+\endif
 
 \echo
 \echo '== One who alters the catalogs in a session without the library can, and raises a payout of the past'
@@ -153,6 +158,7 @@ SELECT left(f.organization_id::text, 4) AS org, f.sequence AS seq, f.fault, left
   FROM spine.find_chain_faults() f JOIN spine.events e ON e.id = f.event_id;
 \set ECHO none
 
+\if :{?notary}
 \echo
 \echo '== So he computes hashes that fit, and writes the chain anew: it says that it is intact'
 -- In a table of his own first: sessions that have loaded the library refuse to change events.
@@ -183,3 +189,4 @@ SELECT left(organization_id::text, 4) AS org, intact, events, faults, first_faul
 \echo
 \echo '== And the evidence says what the payout was'
 \! (set -x; spine-verify --policy policy acme.ndjson) | tail -n 1; grep -o '"amount":[^,]*,"employee":"Grace"' acme.ndjson
+\endif

@@ -80,8 +80,9 @@ Status Sha256::digest(std::string_view prefix, std::string_view message, Hash *h
 }
 
 // Messages of one and of more blocks, whose paddings begin and end blocks, in pairs of unlike lengths.
-bool Sha256::can_do_two() noexcept {
-  if (!has_sha256_two()) return false;
+Status Sha256::try_two(bool *can) noexcept {
+  *can = false;
+  if (!has_sha256_two()) return Status::ok;
   constexpr size_t sizes[] = {0, 183, 1, 55, 56, 64, 120, 63, 119};
   constexpr int count = sizeof sizes / sizeof *sizes;
   constexpr size_t room = 256;
@@ -94,13 +95,22 @@ bool Sha256::can_do_two() noexcept {
     messages[i] = {reinterpret_cast<const uint8_t *>(text[i]), sizes[i], &found[i]};
   }
   digest_two_at_a_time(messages, count);
-  for (int i = 0; i < count; i++)
-    if (digest({text[i], sizes[i]}, &expected) != Status::ok || expected != found[i]) return false;
-  return true;
+  for (int i = 0; i < count; i++) {
+    Status status = digest({text[i], sizes[i]}, &expected);
+    if (status != Status::ok) return status;
+    if (expected != found[i]) return Status::ok;
+  }
+  *can = true;
+  return Status::ok;
 }
 
 Status Sha256::digest_all(const PaddedMessage *messages, int count) noexcept {
-  static const bool two = can_do_two();
+  static bool was_tried, two;
+  if (!was_tried) {
+    Status status = try_two(&two);
+    if (status != Status::ok) return status;
+    was_tried = true;
+  }
   if (two) {
     digest_two_at_a_time(messages, count);
     return Status::ok;

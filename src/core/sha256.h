@@ -33,8 +33,8 @@ class Sha256 {
 
   // Of many messages, two at a time where the processor can and its results are OpenSSL's, which is tried once.
   Status digest_all(const PaddedMessage *messages, int count) noexcept;
-  // Tries that: messages of many lengths against OpenSSL.
-  bool can_do_two() noexcept;
+  // Tries that: messages of many lengths against OpenSSL. Fails only where OpenSSL does.
+  Status try_two(bool *can) noexcept;
 
  private:
   evp_md_st *algorithm_ = nullptr;
