@@ -221,7 +221,10 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM spine.find_chain_faults()'
 $node->stop;
 
 # The lock table is full -------------------------------------------------------------------------------------------------
-my $small = spine_node('small', conf => "log_statement = none\nmax_locks_per_transaction = 10\nmax_connections = 10\n");
+my $small = spine_node('small', conf => "log_statement = none\n");
+# CREATE EXTENSION locks each object that it makes.
+$small->append_conf('postgresql.conf', "max_locks_per_transaction = 10\nmax_connections = 10\n");
+$small->restart;
 $small->safe_psql('postgres', "ALTER DATABASE postgres SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'");
 {
 	my ($filler, $emitter) = map { $small->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
