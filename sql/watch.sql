@@ -150,12 +150,17 @@ RESET ROLE;
 SELECT version, timezone, opens, closes, holidays, reason FROM spine.calendars WHERE organization_id = :'o' ORDER BY version;
 SELECT payload - 'organization_id' AS payload FROM spine.events WHERE event_type = 'platform.calendar.set' AND organization_id = :'o' ORDER BY sequence;
 
--- A subscription of that name that somebody else made, or one with a filter, is not the watch's.
+-- A subscription of that name that somebody else made, or one with a filter, is not the watch's. Only superusers can make one.
 SELECT spine.drop_subscription('platform.watch');
 SELECT spine.create_subscription('platform.watch', domains => '{hcm}');
 SELECT refused($$SELECT * FROM spine.run_watch()$$);
 SELECT spine.drop_subscription('platform.watch');
 SET ROLE watch_reader;
+SELECT refused($$SELECT spine.create_subscription('platform.watch')$$);
+SELECT refused($$SELECT spine.create_subscription('platform.')$$);
+RESET ROLE;
+CREATE ROLE watch_superuser SUPERUSER;
+SET ROLE watch_superuser;
 SELECT spine.create_subscription('platform.watch');
 RESET ROLE;
 SELECT refused($$SELECT * FROM spine.run_watch()$$);
@@ -177,5 +182,5 @@ SELECT refused($$SELECT * FROM spine.run_watch()$$);
 ROLLBACK;
 SELECT intact FROM spine.verify_chain(:'o');
 SELECT spine.revoke_all('watcher'), spine.revoke_all('watch_reader'), spine.revoke_all('watch_auditor');
-DROP ROLE watcher, watch_reader, watch_auditor;
+DROP ROLE watcher, watch_reader, watch_auditor, watch_superuser;
 DROP FUNCTION refused;

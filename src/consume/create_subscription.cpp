@@ -3,6 +3,7 @@
 #include "consume/subscription_news.h"
 #include "core/event_name.h"
 #include "core/uuid.h"
+#include "server/compat.h"
 #include "server/errors.h"
 #include "store/emit.h"
 #include "store/owners_rights.h"
@@ -126,6 +127,10 @@ PGDLLEXPORT Datum spine_create_subscription(PG_FUNCTION_ARGS) {
   const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
   if (strlen(name) == 0 || strlen(name) > 255)
     report_bad(psprintf("\"%s\" is no name for a subscription", clipped(name)), "A name has 1 to 255 bytes.");
+  // Who has no right to run the watch must not take the name of its subscription either.
+  constexpr char ours[] = "platform.";
+  if (strncmp(name, ours, sizeof ours - 1) == 0 && !compat_owns_table(events_relid(), GetUserId()))
+    report_bad(psprintf("\"%s\" is a name of the platform's own", clipped(name)), "Take one that does not begin with platform.");
   check_filter(fcinfo, 1, "organizations", FilterKind::uuid);
   check_filter(fcinfo, 2, "domains", FilterKind::part);
   check_filter(fcinfo, 3, "event_types", FilterKind::event_name);
