@@ -114,30 +114,36 @@ const char *CanonicalReader::string(std::string_view *raw) {
   }
 }
 
-// Reads a number: no sign but minus, no leading zeros, no zeros behind the last digit of a fraction, and e+ or e-.
+// Reads a number in the one form that RFC 8785 gives it: without an exponent from 1e-6 up to below 1e+21, else with one
+// digit other than 0 before the point; no zeros in front, none behind the last digit of a fraction.
 const char *CanonicalReader::number() {
   auto digits = [this] {
     const char *begin = at_;
     while (at_ < end_ && is_digit(*at_)) at_++;
-    return at_ > begin;
+    return at_ - begin;
   };
   bool negative = *at_ == '-';
   if (negative) at_++;
   const char *whole = at_;
-  if (!digits()) return no_value;
-  bool zero = *whole == '0';
-  if (zero && at_ - whole > 1) return "a number has a zero in front";
+  auto whole_digits = digits();
+  if (whole_digits == 0) return no_value;
+  bool zero = *whole == '0', small = false;
+  if (zero && whole_digits > 1) return "a number has a zero in front";
   if (at_ < end_ && *at_ == '.') {
-    at_++;
-    if (!digits() || at_[-1] == '0') return "a number has a fraction that RFC 8785 does not write";
+    const char *fraction = ++at_;
+    if (digits() == 0 || at_[-1] == '0') return "a number has a fraction that RFC 8785 does not write";
+    small = zero && at_ - fraction > 6 && std::string_view(fraction, 6) == "000000";
   } else if (zero && negative) {
     return "a number is -0";
   }
-  if (at_ == end_ || *at_ != 'e') return nullptr;
-  at_++;
-  bool has_sign = at_ < end_ && (*at_ == '+' || *at_ == '-');
-  if (has_sign) at_++;
-  if (!has_sign || at_ == end_ || *at_ == '0' || !digits()) return "a number has an exponent that RFC 8785 does not write";
+  constexpr const char *exponent = "a number has an exponent that RFC 8785 does not write";
+  if (at_ == end_ || *at_ != 'e') return small || whole_digits > 21 ? "a number has no exponent, and RFC 8785 writes one" : nullptr;
+  if (zero || whole_digits > 1 || ++at_ == end_ || (*at_ != '+' && *at_ != '-')) return exponent;
+  char least_digit = *at_ == '-' ? '7' : '\0';  // 1e-7, 1e+21
+  const char *first = ++at_;
+  auto count = digits();
+  if (count == 0 || *first == '0' || (count == 1 && (least_digit == '\0' || *first < least_digit))) return exponent;
+  if (count == 2 && least_digit == '\0' && std::string_view(first, 2) < "21") return exponent;
   return nullptr;
 }
 

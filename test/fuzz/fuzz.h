@@ -1,6 +1,7 @@
 // What the fuzz targets share.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -138,17 +139,25 @@ class CanonicalReader {
   }
   bool number() {
     bool negative = word("-");
-    if (word("0")) return peek() == '.' ? fraction() : !negative;  // -0 is 0
+    if (word("0")) {
+      if (peek() != '.') return !negative;  // -0 is 0
+      size_t fraction_at = at_ + 1;
+      return fraction() && text_.compare(fraction_at, 6, "000000") != 0;
+    }
     if (peek() < '1' || peek() > '9') return false;
+    size_t begin = at_;
     while (digit()) at_++;
+    size_t whole = at_ - begin;
     if (peek() == '.' && !fraction()) return false;
-    if (peek() != 'e') return true;
+    if (peek() != 'e') return whole <= 21;
     at_++;
-    if (peek() != '+' && peek() != '-') return false;
+    bool is_small = peek() == '-';
+    if (!is_small && peek() != '+') return false;
     at_++;
     if (peek() < '1' || peek() > '9') return false;
-    while (digit()) at_++;
-    return true;
+    unsigned long power = 0;
+    for (; digit(); at_++) power = std::min(power * 10 + static_cast<unsigned long>(peek() - '0'), 1000000ul);
+    return whole == 1 && power >= (is_small ? 7 : 21);
   }
   bool digit() const { return peek() >= '0' && peek() <= '9'; }
   bool fraction() {
