@@ -78,28 +78,24 @@ Oid index_of(Relation relation, const EventTable *table, EventOrder order) {
   return table->id_index;
 }
 
-// An index of one block, which says where its root is, has no entry. What comes into it later, no read that began sees.
-bool has_no_entry(Oid index) {
-  Relation relation = index_open(index, AccessShareLock);
-  BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-  index_close(relation, AccessShareLock);
-  return blocks == 1;
-}
-
 }  // namespace
 
-void LeafScan::begin(Relation relation, EventOrder order, int keys, FreshRead *read, uint32 wanted) {
+void LeafScan::open(Relation relation, EventOrder order) {
   relation_ = relation;
+  order_ = order;
+  index_ = index_open(index_of(relation, event_table(relation), order), AccessShareLock);
+}
+
+void LeafScan::begin(int keys, FreshRead *read, uint32 wanted) {
   memory_ = CurrentMemoryContext;
   read_ = read;
   keys_ = keys;
-  wanted_ = wanted | event_place | (order == EventOrder::entity        ? bit(Column::entity_id)
-                                    : order == EventOrder::id          ? bit(Column::id)
-                                    : order == EventOrder::transaction ? bit(Column::transaction_id)
-                                                                       : 0);
-  index_ = index_open(index_of(relation, event_table(relation), order), AccessShareLock);
-  slot_ = table_slot_create(relation, nullptr);
-  scan_ = compat_index_beginscan(relation, index_, read == nullptr ? SnapshotSelf : read->scan_snapshot(), keys);
+  wanted_ = wanted | event_place | (order_ == EventOrder::entity        ? bit(Column::entity_id)
+                                    : order_ == EventOrder::id          ? bit(Column::id)
+                                    : order_ == EventOrder::transaction ? bit(Column::transaction_id)
+                                                                        : 0);
+  slot_ = table_slot_create(relation_, nullptr);
+  scan_ = compat_index_beginscan(relation_, index_, read == nullptr ? SnapshotSelf : read->scan_snapshot(), keys);
 }
 
 bool LeafScan::next(ScanDirection direction) {
@@ -125,7 +121,6 @@ bool LeafScan::read_whole() {
 void LeafScan::end() {
   index_endscan(scan_);
   ExecDropSingleTupleTableSlot(slot_);
-  index_close(index_, AccessShareLock);
 }
 
 void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 wanted) {
@@ -149,11 +144,15 @@ void EventScan::begin(Oid table, EventOrder order, int keys, Sees sees, uint32 w
       table_close(relation, AccessShareLock);
       continue;
     }
-    if (fresh_ && has_no_entry(index_of(relation, event_table(relation), order))) {
+    LeafScan *leaf = &tables_[count_].leaf;
+    leaf->open(relation, order);
+    if (fresh_ && leaf->is_empty()) {
+      leaf->close();
       table_close(relation, AccessShareLock);
       continue;
     }
-    tables_[count_++].leaf.begin(relation, order, keys, fresh_ ? &read_ : nullptr, wanted);
+    leaf->begin(keys, fresh_ ? &read_ : nullptr, wanted);
+    count_++;
   }
   order_of_tables_ = binaryheap_allocate(Max(count_, 1), compare, this);
 }
@@ -252,6 +251,7 @@ void EventScan::end() {
   if (whole_ != nullptr) ExecDropSingleTupleTableSlot(whole_);
   for (Table *table = tables_; table < tables_ + count_; table++) {
     table->leaf.end();
+    table->leaf.close();
     table_close(table->leaf.relation(), AccessShareLock);
   }
   table_close(root_, AccessShareLock);

@@ -13,6 +13,7 @@ extern "C" {
 #include <access/tupconvert.h>
 #include <executor/tuptable.h>
 #include <lib/binaryheap.h>
+#include <storage/bufmgr.h>
 #include <utils/rel.h>
 #include <utils/snapshot.h>
 }
@@ -56,9 +57,13 @@ enum class Sees { fresh, current };
 // The events of one table, no partitioned one, that one of its indexes finds, in its order.
 class LeafScan {
  public:
-  // relation: open and locked, and it stays so after end(). read: null, for what is committed at this moment and the
-  // transaction's own. wanted: the columns (bits) that event() is to have. Raises SP018.
-  void begin(Relation relation, EventOrder order, int keys, FreshRead *read, uint32 wanted);
+  // relation: open and locked, and it stays so after close(). Raises SP018.
+  void open(Relation relation, EventOrder order);
+  // Whether the index has no entry: what comes into it later, no read that began before sees.
+  bool is_empty() const { return RelationGetNumberOfBlocks(index_) == 1; }  // which says where its root is
+  // read: null, for what is committed at this moment and the transaction's own. wanted: the columns (bits) that event() is
+  // to have.
+  void begin(int keys, FreshRead *read, uint32 wanted);
   // Goes to what the keys find; for another find too.
   void find(const ScanKeyData *keys) { index_rescan(scan_, const_cast<ScanKey>(keys), keys_, nullptr, 0); }
   // The next event, until the next call; false after the last. Checks for interrupts.
@@ -72,10 +77,13 @@ class LeafScan {
   const Event &event() const { return event_; }
   // Reads all of the event's columns. False: why() says why that cannot be.
   bool read_whole();
+  // What begin() began.
   void end();
+  void close() { index_close(index_, AccessShareLock); }
 
  private:
   Relation relation_;
+  EventOrder order_;
   Relation index_;
   MemoryContext memory_;  // in which the scan began
   IndexScanDesc scan_;

@@ -119,10 +119,12 @@ bool find_last_in(Oid partition, const EventTable *table, const Uuid &organizati
   bool found = false;
   if (relation->rd_rel->relkind == RELKIND_RELATION && !(found = read_shared_head(relation, table, organization, head))) {
     LeafScan scan;
-    scan.begin(relation, EventOrder::chain, 2, nullptr, columns_of_head);
+    scan.open(relation, EventOrder::chain);
+    scan.begin(2, nullptr, columns_of_head);
     found = (hint.partition == partition && find_last(&scan, organization, hint.sequence, head)) ||
             find_last(&scan, organization, PG_INT64_MIN, head);
     scan.end();
+    scan.close();
   }
   table_close(relation, AccessShareLock);
   return found;
