@@ -153,6 +153,20 @@ export const trouble = (error, again = null) =>
     again && make('button', {type: 'button', class: 'plain', onclick: again}, 'Try again'),
   );
 
+// Below a list: the button that goes on from where it ended, if it has not ended for good. next: asks for what comes, and shows it.
+export function offerMore(box, cursor, text, next) {
+  const go = async ({target}) => {
+    target.disabled = true;
+    try {
+      await next();
+    } catch (error) {
+      box.append(trouble(error));
+      target.disabled = false;
+    }
+  };
+  box.replaceChildren(...(cursor ? [make('button', {type: 'button', class: 'plain', onclick: go}, text)] : []));
+}
+
 export function say(text) {
   document.getElementById('said').textContent = text;
 }

@@ -9,10 +9,10 @@ import {
   link,
   make,
   mark,
+  offerMore,
   soft,
   stamp,
   table,
-  trouble,
   uuid,
   visible,
 } from '../dom.mjs';
@@ -69,28 +69,7 @@ export function show(view, {query}) {
           );
         } else if (list.children.length === 0)
           list.append(soft(waiting ? 'None waits.' : 'There is no chain that your role may read.'));
-        more.replaceChildren(
-          ...[
-            cursor &&
-              make(
-                'button',
-                {
-                  type: 'button',
-                  class: 'plain',
-                  onclick: async event => {
-                    event.target.disabled = true;
-                    try {
-                      append(await get(cursor, view.signal));
-                    } catch (error) {
-                      more.append(trouble(error));
-                      event.target.disabled = false;
-                    }
-                  },
-                },
-                'More chains',
-              ),
-          ].filter(Boolean),
-        );
+        offerMore(more, cursor, 'More chains', async () => append(await get(cursor, view.signal)));
       };
       append(told);
       return [list, more];

@@ -1,6 +1,6 @@
 // What happened to an entity, as a timeline, and how its row was at a moment.
 import {ask} from '../api.mjs';
-import {card, grouped, make, mark, severity, soft, stamp, trouble, uuid, visible} from '../dom.mjs';
+import {card, grouped, make, mark, offerMore, severity, soft, stamp, trouble, uuid, visible} from '../dom.mjs';
 import {canonical, parse} from '../exact.mjs';
 import {changeTable, changesOf, valueOf, valueTable} from '../values.mjs';
 import {eventLink} from './events.mjs';
@@ -30,28 +30,7 @@ export function show(view, {parameters: [type, id]}) {
             all.push(event);
             list.append(item(event));
           }
-          more.replaceChildren(
-            ...[
-              cursor &&
-                make(
-                  'button',
-                  {
-                    type: 'button',
-                    class: 'plain',
-                    onclick: async event => {
-                      event.target.disabled = true;
-                      try {
-                        append(await ask(path, {cursor}, view.signal));
-                      } catch (error) {
-                        more.append(trouble(error));
-                        event.target.disabled = false;
-                      }
-                    },
-                  },
-                  'Older events',
-                ),
-            ].filter(Boolean),
-          );
+          offerMore(more, cursor, 'Older events', async () => append(await ask(path, {cursor}, view.signal)));
         };
         append(told);
         if (all.length === 0) {

@@ -1,6 +1,6 @@
 // What the watch found.
 import {ask} from '../api.mjs';
-import {card, grouped, link, make, mark, severity, soft, stamp, table, trouble, uuid, visible} from '../dom.mjs';
+import {card, grouped, link, make, mark, offerMore, severity, soft, stamp, table, uuid, visible} from '../dom.mjs';
 
 export const verdictOf = ({verdict}) =>
   verdict === null ? mark('wait', 'open') : mark(verdict === 'confirmed' ? 'bad' : 'none', verdict);
@@ -46,28 +46,7 @@ export function show(view, {query}) {
           );
         } else if (list.children.length === 0)
           list.append(soft(all ? 'Nothing was ever found.' : 'No finding is open.'));
-        more.replaceChildren(
-          ...[
-            cursor &&
-              make(
-                'button',
-                {
-                  type: 'button',
-                  class: 'plain',
-                  onclick: async event => {
-                    event.target.disabled = true;
-                    try {
-                      append(await get(cursor, view.signal));
-                    } catch (error) {
-                      more.append(trouble(error));
-                      event.target.disabled = false;
-                    }
-                  },
-                },
-                'Older findings',
-              ),
-          ].filter(Boolean),
-        );
+        offerMore(more, cursor, 'Older findings', async () => append(await get(cursor, view.signal)));
       };
       append(told);
       return [
