@@ -228,7 +228,7 @@ test('one look at the overview tells what waits', async () => {
   const told = await text();
   assert.match(told, /intact when last verified/);
   assert.match(told, /All guards are in force/);
-  assert.match(told, /The watch is not installed/);
+  assert.match(told, /No open finding/);
   assert.equal((await tab.$$('.plot canvas')).length, 2);
   const sum = (await texts('.legend li'))
     .slice(0, 4)
@@ -451,9 +451,9 @@ test('the feed is live, and goes on after a pause without a gap', async () => {
   assert.doesNotMatch(await text('#feed'), /feed\.test\.low/);
 });
 
-test('where there is no watch, the page of findings says so', async () => {
+test('where the watch found nothing, the page of findings says so', async () => {
   await open('/findings');
-  assert.match(await text(), /not installed/);
+  assert.match(await text(), /No finding is open\./);
   await open('/nonsense-that-is-none').catch(() => {});
 });
 
