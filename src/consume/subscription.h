@@ -9,6 +9,7 @@
 // one on the subscription, so that nobody else adds any.
 #pragma once
 
+#include "server/growing_array.h"
 #include "server/sql.h"
 #include "store/event_scan.h"
 
@@ -24,17 +25,6 @@ namespace spine {
 // Of what the last statement returned; the one without null raises SP046 where the field is NULL.
 Datum field(uint64 row, int column, bool *null);
 Datum field(uint64 row, int column);
-
-// An array that grows, in the current memory context.
-struct Growing {
-  Oid type;
-  ArrayBuildState *state = nullptr;
-
-  void add(Datum value) { state = accumArrayResult(state, value, false, type, CurrentMemoryContext); }
-  Datum array() const {
-    return state == nullptr ? PointerGetDatum(construct_empty_array(type)) : makeArrayResult(state, CurrentMemoryContext);
-  }
-};
 
 // The elements of an array of that type, uuid, text or bigint, without nulls; -1: the array is NULL.
 struct Elements {

@@ -7,6 +7,7 @@
 #include "proof/proof.h"
 #include "server/cached_table.h"
 #include "server/errors.h"
+#include "server/growing_array.h"
 #include "server/transaction_lock.h"
 #include "store/owners_rights.h"
 
@@ -48,9 +49,10 @@ void read(KeyScan *scan, ChainCheckpoint *found) {
   found->taken_at = DatumGetTimestampTz(scan->value(taken_column));
 }
 
-constexpr const char *insert_checkpoint =
+constexpr const char *insert_checkpoints =
     "INSERT INTO spine.checkpoints (organization_id, size, root, head_hash, compact_range, directory_number, taken_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    " SELECT c.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
+    " pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) c";
 constexpr const char *insert_nodes =
     "INSERT INTO spine.tree_nodes (organization_id, level, index, hash)"
     " SELECT $1, n.* FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)) n";
@@ -155,26 +157,36 @@ void lock_checkpoints() {
   error_context_stack = context.previous;
 }
 
-void put_checkpoint(const ChainCheckpoint &checkpoint) {
+void put_checkpoints(const ChainCheckpoint *checkpoints, int count) {
+  if (count == 0) return;
   static SPIPlanPtr kept;
   OwnersRights rights;
   rights.begin_as_owner_of(spine_table("checkpoints"));
-  SPIPlanPtr plan =
-      kept_plan(&kept, insert_checkpoint, {UUIDOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, TIMESTAMPTZOID});
-  uint8_t range[CompactRange::max_bytes];
-  size_t size = checkpoint.range.write(range);
-  Datum values[] = {uuid_datum(checkpoint.organization),
-                    Int64GetDatum(checkpoint.size),
-                    hash_datum(checkpoint.root),
-                    hash_datum(checkpoint.head_hash),
-                    bytea_datum({range, size}),
-                    Int64GetDatum(checkpoint.directory_number),
-                    TimestampTzGetDatum(checkpoint.taken_at)};
+  SPIPlanPtr plan = kept_plan(&kept, insert_checkpoints,
+                              {UUIDARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID});
+  MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "checkpoints", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext before = MemoryContextSwitchTo(memory);
+  Growing organizations{UUIDOID}, sizes{INT8OID}, roots{BYTEAOID}, heads{BYTEAOID}, ranges{BYTEAOID}, numbers{INT8OID},
+      times{TIMESTAMPTZOID};
+  for (int i = 0; i < count; i++) {
+    const ChainCheckpoint &one = checkpoints[i];
+    uint8_t range[CompactRange::max_bytes];
+    size_t size = one.range.write(range);
+    organizations.add(uuid_datum(one.organization));
+    sizes.add(Int64GetDatum(one.size));
+    roots.add(hash_datum(one.root));
+    heads.add(hash_datum(one.head_hash));
+    ranges.add(bytea_datum({range, size}));
+    numbers.add(Int64GetDatum(one.directory_number));
+    times.add(TimestampTzGetDatum(one.taken_at));
+  }
+  Datum values[] = {organizations.array(), sizes.array(), roots.array(), heads.array(), ranges.array(), numbers.array(), times.array()};
   (void)SPI_execute_plan(plan, values, nullptr, false, 0);
-  bool is_stored = SPI_processed == 1;
+  MemoryContextSwitchTo(before);
+  MemoryContextDelete(memory);
+  bool are_stored = SPI_processed == static_cast<uint64>(count);
   rights.end();
-  for (int i : {0, 2, 3, 4}) pfree(DatumGetPointer(values[i]));
-  if (!is_stored)
+  if (!are_stored)
     ereport(ERROR, (errcode(ERRCODE_SPINE_NOT_STORED),
                     errmsg("a trigger on table \"spine.checkpoints\" suppressed a checkpoint"),
                     errhint("Drop the trigger that somebody added.")));
@@ -191,20 +203,14 @@ void put_nodes(const Uuid &organization, const TreeNode *nodes, int64 count) {
     CHECK_FOR_INTERRUPTS();
     MemoryContext before = MemoryContextSwitchTo(memory);
     int n = static_cast<int>(Min(count - done, nodes_at_once));
-    Datum *levels = static_cast<Datum *>(palloc(sizeof(Datum) * static_cast<Size>(n)));
-    Datum *indexes = static_cast<Datum *>(palloc(sizeof(Datum) * static_cast<Size>(n)));
-    Datum *hashes = static_cast<Datum *>(palloc(sizeof(Datum) * static_cast<Size>(n)));
+    Growing levels{INT2OID}, indexes{INT8OID}, hashes{BYTEAOID};
     for (int i = 0; i < n; i++) {
       const TreeNode &node = nodes[done + i];
-      levels[i] = Int16GetDatum(node.level);
-      indexes[i] = Int64GetDatum(node.index);
-      hashes[i] = hash_datum(node.hash);
+      levels.add(Int16GetDatum(node.level));
+      indexes.add(Int64GetDatum(node.index));
+      hashes.add(hash_datum(node.hash));
     }
-    Datum of_levels = PointerGetDatum(construct_array(levels, n, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
-    Datum of_indexes =
-        PointerGetDatum(construct_array(indexes, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-    Datum of_hashes = PointerGetDatum(construct_array(hashes, n, BYTEAOID, -1, false, TYPALIGN_INT));
-    Datum values[] = {uuid_datum(organization), of_levels, of_indexes, of_hashes};
+    Datum values[] = {uuid_datum(organization), levels.array(), indexes.array(), hashes.array()};
     (void)SPI_execute_plan(plan, values, nullptr, false, 0);
     MemoryContextSwitchTo(before);
     MemoryContextReset(memory);

@@ -70,8 +70,8 @@ class NewestCheckpoints {
   pg_uuid_t key_last_;
 };
 
-// Writes a row, connected to SPI. Raises SP015.
-void put_checkpoint(const ChainCheckpoint &checkpoint);
+// Writes rows, connected to SPI. Raises SP015.
+void put_checkpoints(const ChainCheckpoint *checkpoints, int count);
 
 // A chain's inner nodes: the roots of its perfect subtrees of levels that are multiples of this.
 inline constexpr unsigned levels_a_node = 8;

@@ -8,7 +8,8 @@
 
 namespace spine {
 
-void OpenChains::begin() {
+void OpenChains::begin(const RecentEvents *recent) {
+  recent_ = recent;
   events_.begin(all_columns);
   anchors_.begin();
 }
@@ -46,11 +47,12 @@ class NodeList final : public SubtreeSink {
 
 class Check {
  public:
-  Check(const Uuid &organization, const ChainCheckpoint *from, int64 to, bool with_tree)
+  Check(const Uuid &organization, const ChainCheckpoint *from, int64 to, int64 known_end, bool with_tree)
       : organization_(organization),
         from_(from),
         size_(from == nullptr ? 0 : from->size),
         to_(to),
+        known_end_(known_end),
         with_tree_(with_tree),
         nodes_(CurrentMemoryContext) {}
 
@@ -66,7 +68,7 @@ class Check {
     } else {
       auto read_alone = [this] {
         OpenChains own;
-        own.begin();
+        own.begin(nullptr);
         read(&own);
         own.end();
       };
@@ -141,27 +143,25 @@ class Check {
     MemoryContextSwitchTo(each);
     Anchor begin = beginning(open);
     require_walked(walker_->begin(Range{}, true, begin.sequence == 0 ? nullptr : &begin));
-    StructureFaults faults;
-    while (scan.next() && scan.event().sequence <= to_) {
-      const Event &event = scan.event();
-      if (judge(event)) parts_.note(event);
-      Segment one{};
-      one.first = link_of(event);
-      one.last_sequence = event.sequence;
-      one.last_timestamp = event.timestamp;
-      one.last_hash = one.first.event_hash;
-      require_walked(walker_->add(one, &faults));
-      add_faults(faults);
-      if (with_tree_ && found_.faults == 0) {
-        Hash leaf;
-        nodes_.make_room_for_next();
-        require_hashed(tree_hasher().leaf(one.last_hash, &leaf));
-        require_hashed(found_.range.append(tree_hasher(), leaf, &nodes_));
+    int64 at = Max(begin.sequence, size_);
+    const RecentEvent *end = nullptr;
+    const RecentEvent *recent = open->recent() == nullptr ? nullptr : open->recent()->from(organization_, at + 1, &end);
+    bool is_sought = true;  // the scan stands behind the event that was added last
+    while (at < to_) {
+      while (recent < end && recent->link.sequence <= at) recent++;
+      if (recent < end && recent->link.sequence == at + 1 && recent->is_right) {
+        add(recent->link);
+        is_sought = false;
+      } else {
+        if (!is_sought && at == known_end_) break;
+        if (!is_sought) scan.seek(organization_, at, organization_);
+        is_sought = true;
+        if (!scan.next() || scan.event().sequence > to_) break;
+        if (judge(scan.event())) parts_.note(scan.event());
+        add(link_of(scan.event()));
+        MemoryContextReset(each);
       }
-      found_.events++;
-      found_.last_sequence = event.sequence;
-      found_.head_hash = one.last_hash;
-      MemoryContextReset(each);
+      at = found_.last_sequence;
     }
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(each);
@@ -170,13 +170,33 @@ class Check {
       add_fault(first_missing, FaultKind::part_missing);
   }
 
+  void add(const Link &link) {
+    Segment one{};
+    one.first = link;
+    one.last_sequence = link.sequence;
+    one.last_timestamp = link.timestamp;
+    one.last_hash = link.event_hash;
+    StructureFaults faults;
+    require_walked(walker_->add(one, &faults));
+    add_faults(faults);
+    if (with_tree_ && found_.faults == 0) {
+      Hash leaf;
+      nodes_.make_room_for_next();
+      require_hashed(tree_hasher().leaf(one.last_hash, &leaf));
+      require_hashed(found_.range.append(tree_hasher(), leaf, &nodes_));
+    }
+    found_.events++;
+    found_.last_sequence = link.sequence;
+    found_.head_hash = link.event_hash;
+  }
+
   static void require_walked(Status status) {
     if (status != Status::ok) report(status, "the verification");
   }
 
   Uuid organization_;
   const ChainCheckpoint *from_;
-  int64 size_, to_;
+  int64 size_, to_, known_end_;
   bool with_tree_;
   NodeList nodes_;
   ChainWalker *walker_ = nullptr;
@@ -186,14 +206,14 @@ class Check {
 
 }  // namespace
 
-NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to,
+NewEvents check_new_events(OpenChains *open, const Uuid &organization, const ChainCheckpoint *from, int64 to, int64 known_end,
                            bool with_tree) {
-  return Check(organization, from, to, with_tree).run(open);
+  return Check(organization, from, to, known_end, with_tree).run(open);
 }
 
-NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to,
+NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 to, int64 known_end,
                        int64 directory_number, TimestampTz now, ChainCheckpoint *taken) {
-  NewEvents found = check_new_events(open, organization, newest, to, true);
+  NewEvents found = check_new_events(open, organization, newest, to, known_end, true);
   if (found.faults > 0 || found.events == 0) return found;
   taken->organization = organization;
   taken->size = found.last_sequence;
@@ -204,7 +224,6 @@ NewEvents extend_chain(OpenChains *open, const Uuid &organization, const ChainCh
   taken->directory_number = directory_number;
   taken->taken_at = now;
   put_nodes(organization, found.nodes, found.node_count);
-  put_checkpoint(*taken);
   return found;
 }
 

@@ -123,13 +123,14 @@ void each_chain(Use use) {
   checkpoints.end();
 }
 
-// Calls work(open) with all chains open. Where something cannot be read, what that did is rolled back, and clear(),
-// then work(null) are called: then each chain is opened for it alone, and only what is about that chain fails.
+// Calls work(open) with all chains open, and recent in their hands. Where something cannot be read, what that did is rolled
+// back, and clear(), then work(null) are called: then each chain is opened for it alone, and only what is about that chain
+// fails.
 template <class Work, class Clear>
-void with_open_chains(Work work, Clear clear) {
+void with_open_chains(const RecentEvents *recent, Work work, Clear clear) {
   auto at_once = [&] {
     OpenChains open;
-    open.begin();
+    open.begin(recent);
     work(&open);
     open.end();
   };
@@ -148,6 +149,7 @@ class Taking {
   explicit Taking(FunctionCallInfo fcinfo)
       : fcinfo_(fcinfo), now_(GetCurrentTimestamp()), number_(next_directory_number()) {
     each_ = AllocSetContextCreate(CurrentMemoryContext, "chain of which a checkpoint is taken", ALLOCSET_DEFAULT_SIZES);
+    taken_ = static_cast<ChainCheckpoint *>(palloc(sizeof(ChainCheckpoint) * taken_at_once));
   }
 
   void take_all() {
@@ -156,26 +158,37 @@ class Taking {
       anchors.begin();
       each_chain([&](const Uuid &organization, const ChainCheckpoint *newest, const ChainEnd *end) {
         ChainCheckpoint taken;
-        bool goes_on =
-            (newest == nullptr || !is_unchanged(*newest, end, &anchors)) && take(open, organization, newest, &taken);
+        bool goes_on = (newest == nullptr || !is_unchanged(*newest, end, &anchors)) &&
+                       take(open, organization, newest, end == nullptr || end->sequence < 1 ? unknown_end : end->sequence, &taken);
         if (goes_on || newest != nullptr) chains_.add(goes_on ? taken : *newest);
       });
       anchors.end();
     };
     chains_.begin();
-    with_open_chains(take_each, [&] {
+    recent_events().read();
+    with_open_chains(&recent_events(), take_each, [&] {
       MemoryContextReset(each_);
       clear_rows(fcinfo_);
       chains_.begin();
+      taken_count_ = 0;
     });
     chains_.end();
+    write_taken();
     append_directory_checkpoint(chains_, now_);
   }
 
+  void take_one(const Uuid &organization, const ChainCheckpoint *newest) {
+    ChainCheckpoint taken;
+    (void)take(nullptr, organization, newest, unknown_end, &taken);
+    write_taken();
+  }
+
+ private:
+
   // Whether the chain went on: then *taken is its new checkpoint.
-  bool take(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, ChainCheckpoint *taken) {
+  bool take(OpenChains *open, const Uuid &organization, const ChainCheckpoint *newest, int64 known_end, ChainCheckpoint *taken) {
     MemoryContext before = MemoryContextSwitchTo(each_);
-    NewEvents found = extend_chain(open, organization, newest, PG_INT64_MAX, number_, now_, taken);
+    NewEvents found = extend_chain(open, organization, newest, PG_INT64_MAX, known_end, number_, now_, taken);
     bool is_intact = found.faults == 0;
     if (!is_intact || found.events > 0) {
       const ChainCheckpoint *at = is_intact ? taken : newest;
@@ -193,15 +206,26 @@ class Taking {
     }
     MemoryContextSwitchTo(before);
     MemoryContextReset(each_);
-    return is_intact && found.events > 0;
+    if (!is_intact || found.events == 0) return false;
+    if (taken_count_ == taken_at_once) write_taken();
+    taken_[taken_count_++] = *taken;
+    return true;
   }
 
- private:
+  void write_taken() {
+    put_checkpoints(taken_, taken_count_);
+    taken_count_ = 0;
+  }
+
+  static constexpr int taken_at_once = 256;
+
   FunctionCallInfo fcinfo_;
   TimestampTz now_;
   int64 number_;
   MemoryContext each_;
   ChainsTree chains_;
+  ChainCheckpoint *taken_;  // that are still to be written
+  int taken_count_ = 0;
 };
 
 }  // namespace
@@ -220,9 +244,9 @@ void keep_checkpoint(const Uuid &organization, int64 size, const Hash &head_hash
                            uuid_text(organization), size),
                     errhint("Nothing was retired. Compare the chain with a backup, and with what was signed.")));
   if (!any || newest.size < size) {
-    NewEvents found = extend_chain(nullptr, organization, any ? &newest : nullptr, size, next_directory_number(),
+    NewEvents found = extend_chain(nullptr, organization, any ? &newest : nullptr, size, unknown_end, next_directory_number(),
                                    GetCurrentTimestamp(), &taken);
-    if (found.faults == 0 && found.last_sequence == size) return;
+    if (found.faults == 0 && found.last_sequence == size) return put_checkpoints(&taken, 1);
     ereport(ERROR,
             (errcode(ERRCODE_SPINE_NOT_INTACT),
              errmsg("the chain of organization %s is not what its last checkpoint says: %s at sequence " INT64_FORMAT,
@@ -244,7 +268,7 @@ void keep_checkpoint(const Uuid &organization, int64 size, const Hash &head_hash
   taken.directory_number = newest.directory_number;
   taken.taken_at = GetCurrentTimestamp();
   tree.end();
-  put_checkpoint(taken);
+  put_checkpoints(&taken, 1);
 }
 
 extern "C" {
@@ -264,8 +288,7 @@ PGDLLEXPORT Datum spine_take_checkpoint(PG_FUNCTION_ARGS) {
     reader.begin();
     bool any = reader.newest(organization, &newest);
     reader.end();
-    ChainCheckpoint taken;
-    (void)taking.take(nullptr, organization, any ? &newest : nullptr, &taken);
+    taking.take_one(organization, any ? &newest : nullptr);
   } else {
     taking.take_all();
   }
@@ -296,7 +319,7 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
     MemoryContextSwitchTo(each);
     NewEvents found{};
     if (has_news || !newest->is_sound()) {
-      found = check_new_events(open, organization, newest, PG_INT64_MAX, false);
+      found = check_new_events(open, organization, newest, PG_INT64_MAX, unknown_end, false);
     } else {
       found.last_sequence = newest->size;
       found.head_hash = newest->head_hash;
@@ -330,7 +353,7 @@ PGDLLEXPORT Datum spine_verify_since_checkpoint(PG_FUNCTION_ARGS) {
       });
       anchors.end();
     };
-    with_open_chains(verify_each, [&] {
+    with_open_chains(nullptr, verify_each, [&] {
       MemoryContextReset(each);
       clear_rows(fcinfo);
     });

@@ -1,6 +1,7 @@
 #include "proof/tree.h"
 
 #include "core/uuid.h"
+#include "proof/recent_events.h"
 #include "server/errors.h"
 #include "verify/verify.h"
 
@@ -29,6 +30,21 @@ class GrowthSource final : public TreeSource {
   const CompactRange &range_;
   const Hash *leaves_;
 };
+
+// The leaves between two checkpoints, from what this session read when it took the later one. Right content and links from
+// head to head leave no other. False: not all of them are known.
+bool recent_leaves(const ChainCheckpoint &from, const ChainCheckpoint &to, Hash *leaves) {
+  const RecentEvent *end;
+  const RecentEvent *one = recent_events().from(from.organization, from.size + 1, &end);
+  if (end - one < to.size - from.size) return false;
+  const Hash *before = &from.head_hash;
+  for (int64 sequence = from.size + 1; sequence <= to.size; sequence++, one++, leaves++) {
+    if (!one->is_right || one->link.sequence != sequence || !one->link.links_to(*before)) return false;
+    before = &one->link.event_hash;
+    require_hashed(tree_hasher().leaf(*before, leaves));
+  }
+  return *before == to.head_hash;
+}
 
 }  // namespace
 
@@ -287,15 +303,8 @@ bool ChainTree::prove_growth(int64 old_size, int64 new_size, Hash *old_root, Has
   if (!from.is_sound()) report_broken(old_size);
   if (!to.is_sound()) report_broken(new_size);
   Hash *leaves = static_cast<Hash *>(palloc(sizeof(Hash) * static_cast<Size>(new_size - old_size + 1)));
-  int64 first = Max(old_size, retired_ + 1);
   if (old_size == retired_ && last_retired_ != from.head_hash) report_broken(old_size);
-  events_.seek(organization_, first - 1, organization_);
-  for (int64 sequence = first; sequence <= new_size; sequence++) {
-    if (!next_is(sequence)) report_missing(sequence);
-    Hash hash = hash_of(events_.event().event_hash);
-    if (sequence == old_size && hash != from.head_hash) report_broken(old_size);
-    if (sequence > old_size) require_hashed(tree_hasher().leaf(hash, &leaves[sequence - old_size - 1]));
-  }
+  if (!recent_leaves(from, to, leaves)) read_leaves(from, new_size, leaves);
   GrowthSource source(from.range, leaves);
   uint64_t before = static_cast<uint64_t>(old_size), behind = static_cast<uint64_t>(new_size);
   require(spine::prove_consistency(tree_hasher(), source, before, behind, proof), new_size);
@@ -304,6 +313,17 @@ bool ChainTree::prove_growth(int64 old_size, int64 new_size, Hash *old_root, Has
   *old_root = from.root;
   *new_root = to.root;
   return true;
+}
+
+void ChainTree::read_leaves(const ChainCheckpoint &from, int64 new_size, Hash *leaves) {
+  int64 first = Max(from.size, retired_ + 1);
+  events_.seek(organization_, first - 1, organization_);
+  for (int64 sequence = first; sequence <= new_size; sequence++) {
+    if (!next_is(sequence)) report_missing(sequence);
+    Hash hash = hash_of(events_.event().event_hash);
+    if (sequence == from.size && hash != from.head_hash) report_broken(from.size);
+    if (sequence > from.size) require_hashed(tree_hasher().leaf(hash, &leaves[sequence - from.size - 1]));
+  }
 }
 
 void ChainTree::require_consistency(int64 old_size, int64 new_size, const Hash &old_root, const Hash &new_root,

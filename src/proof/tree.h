@@ -60,6 +60,8 @@ class ChainTree final : public TreeSource {
   // The same where both are checkpoints, between which are few events: by these, and nothing older than them. false:
   // they are not.
   bool prove_growth(int64 old_size, int64 new_size, Hash *old_root, Hash *new_root, Proof *proof);
+  // The leaves behind a checkpoint up to a size, from the events.
+  void read_leaves(const ChainCheckpoint &from, int64 new_size, Hash *leaves);
 
   // After a seek of the events: whether the next one is that one, with a hash.
   bool next_is(int64 sequence);

@@ -4,6 +4,7 @@
 #include "server/pg.h"
 
 extern "C" {
+#include <utils/array.h>
 #include <utils/memutils.h>
 }
 
@@ -19,5 +20,16 @@ void make_room(MemoryContext memory, T **array, N used, N *room) {
   *array = static_cast<T *>(*array == nullptr ? MemoryContextAllocHuge(memory, size) : repalloc_huge(*array, size));
   *room = more;
 }
+
+// An SQL array that grows, in the current memory context.
+struct Growing {
+  Oid type;
+  ArrayBuildState *state = nullptr;
+
+  void add(Datum value) { state = accumArrayResult(state, value, false, type, CurrentMemoryContext); }
+  Datum array() const {
+    return state == nullptr ? PointerGetDatum(construct_empty_array(type)) : makeArrayResult(state, CurrentMemoryContext);
+  }
+};
 
 }  // namespace spine
