@@ -2,12 +2,13 @@
 # and whenever: one server process, the postmaster, all of them at once, or the power.
 #
 # A cycle: start the server, which recovers from the cycle before; compare what is there with what the clients of that
-# cycle wrote down outside the server; let clients emit in every mode; strike. script/torture is the long form, by
-# TORTURE_SEED, TORTURE_MINUTES and TORTURE_CYCLES. A seed gives the same transactions and the same blows again; when
+# cycle wrote down outside the server; let clients emit in every mode, erase what they emitted, make partitions and wipe;
+# strike. script/torture is the long form, by TORTURE_SEED, TORTURE_MINUTES and TORTURE_CYCLES. A seed gives the same transactions and the same blows again; when
 # exactly a blow falls is the machine's affair.
 use strict;
 use warnings;
 
+use Digest::MD5 qw(md5_hex);
 use Digest::SHA qw(sha256);
 use File::Basename qw(dirname);
 use File::Path qw(make_path remove_tree);
@@ -23,6 +24,7 @@ my $cycles  = $ENV{TORTURE_CYCLES}  // 16;
 my $renewal = 40;    # cycles that one cluster lives for, so that reading all of it stays quick
 my $writers = 6;
 my @orgs    = map { org($_) } 1 .. 4;
+my $platform = '00000000-0000-0000-0000-000000000000';    # whose chain tells of partitions
 
 my $node = spine_node('crash', extra => [ '-E', 'UTF8', '--locale=C.UTF-8', '--wal-segsize=1' ], conf => <<CONF);
 log_statement = none
@@ -223,6 +225,49 @@ sub draw_transaction
 	return join "\n", (grep { $_ ne '' } @sql), @{ $end{$end} }, '';
 }
 
+# Two transactions of a client that erases: one emits an event with a personal part, the next erases that part. Its event
+# platform.personal.erased has the tag as its reason. What stands of the part, compare() reads.
+my %tag_of_mark;
+
+sub draw_erasure
+{
+	my ($tag, $expected) = @_;
+	my $org     = one_of(@orgs);
+	my $durable = one_of('on', 'on', 'off');
+	my $both    = below(2);
+	my $hint    = $durable eq 'off' ? "SET LOCAL synchronous_commit = off;\n" : '';
+	my $parts   = $both ? '{payload,personal}' : '{personal}';
+	my ($emitted, $erased) = ("$tag.emits", "$tag.erases");
+	# By this an event whose payload is erased is found again.
+	my $mark = md5_hex($emitted) =~ s/^(.{8})(.{4})(.{4})(.{4})/$1-$2-$3-$4-/r;
+	$tag_of_mark{$mark} = $emitted;
+	$expected->{$emitted} = { kept => [ [ $org, '' ] ], promised => $durable ne 'off' ? 1 : 0, commits => 1 };
+	$expected->{$erased}  = { kept => [ [ $org, '' ] ], promised => $durable ne 'off' ? 1 : 0, commits => 1, erases => [ $emitted, $both ] };
+	my $fill = 'x' x one_of(0, 3000);
+	return <<SQL;
+BEGIN;
+${hint}INSERT INTO business VALUES ('$emitted');
+SELECT spine.emit_event('torture.client.emitted', entity_id => '$org', organization_id => '$org', correlation_id => '$mark', payload => '{"fill": "$fill"}', personal => '{"secret": "$emitted", "fill": "$fill"}') AS id \\gset
+COMMIT;
+\\echo done $emitted
+BEGIN;
+${hint}INSERT INTO business VALUES ('$erased');
+SELECT events <> 1 FROM spine.erase_events('$org', ARRAY[:'id']::uuid[], '$erased', '$parts') WHERE events <> 1;
+COMMIT;
+\\echo done $erased
+SQL
+}
+
+# A keeper's round: partitions are made, what was erased is wiped. SP086: others used the table for too long, so it is done again.
+sub draw_round
+{
+	my ($ahead) = @_;
+	return <<SQL;
+DO \$\$ BEGIN PERFORM spine.create_partitions('1 hour', $ahead); EXCEPTION WHEN SQLSTATE 'SP086' THEN NULL; END \$\$;
+SELECT FROM spine.wipe_erased() LIMIT 0;
+SQL
+}
+
 # What a reader was shown is as durable as a commit.
 my $read = join "\n", (map {
 	"SELECT 'read ' || organization_id || ' ' || sequence || ' ' || encode(event_hash, 'hex') FROM spine.read_events('$_', (SELECT greatest(max(sequence) - 3, 0) FROM spine.events WHERE organization_id = '$_'), 5);"
@@ -244,8 +289,9 @@ sub start_client
 my %head;       # of the organizations, when they were compared last: [sequence, hash]
 my %hash_of;    # of all events that were compared, by organization and sequence
 my %said;       # what the clients wrote down since: done, undone, prepared, read
+my $told_before;    # events that tell of a partition, when they were counted last
 my %resolved;   # how a transaction ended that was found prepared
-my %count = (map { $_ => 0 } 'acknowledged', 'acknowledged though not promised', 'of these lost', 'committed and not acknowledged', 'found prepared', 'read', 'events');
+my %count = (map { $_ => 0 } 'acknowledged', 'acknowledged though not promised', 'of these lost', 'committed and not acknowledged', 'found prepared', 'read', 'events', 'erased', 'partitions');
 
 sub hear_clients
 {
@@ -280,22 +326,36 @@ sub compare
 		$count{'found prepared'}++;
 	}
 
-	my $heads = join ', ', map { "('$_'::uuid, " . ($head{$_} ? $head{$_}[0] : 0) . ')' } @orgs;
-	my (%rows, %there, %business, %verified);
+	my $heads = join ', ', map { "('$_'::uuid, " . ($head{$_} ? $head{$_}[0] : 0) . ')' } $platform, @orgs;
+	my (%rows, %there, %business, %verified, %parts);
 	my $out = $node->safe_psql('postgres', <<SQL);
 SELECT 'v', organization_id, intact, faults, events, last_sequence, encode(head_hash, 'hex') FROM spine.verify_chain();
-SELECT 'e', organization_id, sequence, payload->>'t', payload->>'i', encode(previous_hash, 'hex'), encode(event_hash, 'hex')
+SELECT 'e', organization_id, sequence, coalesce(payload->>'t', payload->>'reason', correlation_id::text), payload->>'i',
+       encode(previous_hash, 'hex'), encode(event_hash, 'hex'), payload IS NULL, personal->>'secret'
   FROM spine.events JOIN (VALUES $heads) h (organization_id, head) USING (organization_id) WHERE sequence >= head ORDER BY organization_id, sequence;
 SELECT 'b', tag FROM business;
 SQL
 	foreach my $line (split /\n/, $out)
 	{
-		my ($what, @fields) = split /\|/, $line;
+		my ($what, @fields) = split /\|/, $line, -1;
 		if ($what eq 'v') { $verified{ $fields[0] } = [ @fields[ 1 .. 5 ] ] }
 		elsif ($what eq 'b') { $business{ $fields[0] }++ }
-		else { push @{ $rows{ $fields[0] } }, [ @fields[ 1 .. 5 ] ] }
+		else
+		{
+			$fields[2] = $tag_of_mark{ $fields[2] } // $fields[2];
+			push @{ $rows{ $fields[0] } }, [ @fields[ 1 .. 5 ] ];
+			$parts{ $fields[2] } = { payload => $fields[6] eq 'f', personal => $fields[7] };
+		}
 	}
-	foreach my $org (@orgs)
+	push @wrong, map { "$_: verify_chain says @{ $verified{$_} }" } grep { $verified{$_}[0] ne 't' } sort keys %verified;
+	# Of each partition one event tells, and of each such event there is a partition.
+	my ($made, $told) = split /\|/, $node->safe_psql('postgres', <<SQL);
+SELECT (SELECT count(*) FROM pg_inherits WHERE inhparent = 'spine.events'::regclass), (SELECT count(*) FROM spine.events WHERE event_type = 'platform.partition.created')
+SQL
+	$count{partitions} += $told - ($told_before // 0);
+	push @wrong, "there are $made partitions and $told events that tell of one" unless $made == $told + 1;
+	$told_before = $told;
+	foreach my $org ($platform, @orgs)
 	{
 		my @rows = @{ $rows{$org} // [] };
 		my ($sequence, $hash) = @{ $head{$org} // [ 0, ZERO_HASH ] };
@@ -309,7 +369,7 @@ SQL
 			push @wrong, "$org $row->[0]: not the next after $sequence" unless $row->[0] == $sequence + 1 && $row->[3] eq $hash;
 			($sequence, $hash) = @$row[ 0, 4 ];
 			$hash_of{"$org $sequence"} = $hash;
-			push @{ $there{ $row->[1] }{$org} }, [ $row->[2], $sequence ];
+			push @{ $there{ $row->[1] }{$org} }, [ $row->[2], $sequence ] unless $org eq $platform;
 			$count{events}++;
 		}
 		my ($intact, $faults, $events, $last, $head_hash) = @{ $verified{$org} // [ '', 0, 0, 0, ZERO_HASH ] };
@@ -346,6 +406,12 @@ SQL
 		elsif ($said{done}{$tag}) { $count{acknowledged}++ }
 		elsif (!defined $must && $is) { $count{'committed and not acknowledged'}++ }
 		push @wrong, "$tag was acknowledged and is " . ($is ? 'there' : 'lost') if defined $must && ($must xor $is);
+		next unless $expected->{$tag}{erases};
+		my ($of, $both) = @{ $expected->{$tag}{erases} };
+		my $stands = $parts{$of} or next;
+		$count{erased} += $is;
+		push @wrong, "$of: its personal part is " . ($is ? 'there' : 'gone') if ($stands->{personal} eq $of) == $is || ($is && $stands->{personal} ne '');
+		push @wrong, "$of: its payload is " . ($stands->{payload} ? 'there' : 'gone') if $stands->{payload} == ($is && $both);
 	}
 	foreach my $which (sort keys %{ $said{read} })
 	{
@@ -388,6 +454,9 @@ sub draw_plan
 		$plan{clients}{"writer$n"} = join '', map { draw_transaction("$cycle.$n.$_", $plan{expected}) } 1 .. 150;
 	}
 	$plan{clients}{reader} = $read x 200;
+	$plan{clients}{eraser} = join '', map { draw_erasure("$cycle.e.$_", $plan{expected}) } 1 .. 150;
+	# Each cycle has partitions of its own to make.
+	$plan{clients}{keeper} = join '', map { draw_round(($cycle - 1) % $renewal * 2 + $_) } 1 .. 2;
 	$plan{clients}{checkpointer} = join '', map { sprintf "SELECT pg_sleep(%.3f); CHECKPOINT;\n", 0.001 * below(400) } 1 .. 5 if $plan{checkpoints};
 	return \%plan;
 }
@@ -418,6 +487,7 @@ sub begin_anew
 	remove_tree($data);
 	system_or_bail('cp', '-a', $pristine, $data);
 	(%head, %hash_of) = ();
+	undef $told_before;
 	return;
 }
 
@@ -453,7 +523,7 @@ note sprintf '%7d %s', $count{$_}, $_ foreach sort keys %count;
 note "seed $seed, $cycle cycles";
 
 # Or the test would prove nothing: there was something to lose, and a cut takes what was not synced.
-cmp_ok($count{$_}, '>', 0, "$count{$_} $_") foreach 'acknowledged', 'acknowledged though not promised', 'found prepared', 'read';
+cmp_ok($count{$_}, '>', 0, "$count{$_} $_") foreach 'acknowledged', 'acknowledged though not promised', 'found prepared', 'read', 'erased', 'partitions';
 begin_anew();
 $node->append_conf('postgresql.conf', 'fsync = off');
 my $plan = draw_plan();
