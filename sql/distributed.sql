@@ -21,6 +21,7 @@ CREATE FUNCTION example(name text, type regtype) RETURNS text LANGUAGE sql AS $$
     WHEN name = 'dimension' THEN quote_literal('event_type')
     WHEN name = 'parts' THEN quote_literal('{personal}')
     WHEN name IN ('ends', 'until', 'to_moment') THEN quote_literal('2027-01-01 00:00:00Z')
+    WHEN name = 'since' THEN quote_literal('2025-06-01 00:00:00Z')
     WHEN type = 'regprocedure'::regtype THEN quote_literal('pg_sleep(double precision)')
     WHEN name = 'events' AND type = 'jsonb'::regtype THEN quote_literal('[{"event_type": "hcm.employee.created"}]')
     WHEN name = 'event_id' THEN 'NULL'
