@@ -7,6 +7,7 @@
 #include "guard/guard.h"
 #include "partitions/partitions.h"
 #include "server/compat.h"
+#include "server/distributed.h"
 #include "server/errors.h"
 #include "server/settings.h"
 #include "store/chain_lock.h"
@@ -109,6 +110,7 @@ void on_relation_change(Datum, Oid relid) {
   forget_rights_from(relid);
   forget_event_types(relid);
   forget_latest_partition(relid);
+  forget_distributed();
 }
 
 void on_definition_change(Datum, int, uint32) { forget_event_table(InvalidOid); }

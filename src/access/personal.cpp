@@ -34,7 +34,7 @@ bool names_column(const Bitmapset *columns, AttrNumber column) {
 // Whether a query names a column that tells of the personal part, alone or in a whole row.
 bool names_personal(const CheckedRelation &relation) {
   if ((relation.requiredPerms & ACL_SELECT) == 0 || relation.selectedCols == nullptr || !OidIsValid(relation.relid) ||
-      relation.relid != spine_table("events"))
+      relation.relid != find_spine_table("events"))
     return false;
   bool found = names_column(relation.selectedCols, 0);
   for (const char *column : personal_columns) found |= names_column(relation.selectedCols, get_attnum(relation.relid, column));
@@ -164,7 +164,7 @@ Node *hide(Node *node, void *argument) {
 
 Query *hide_personal(Query *query) {
   if (query->commandType == CMD_UTILITY) return query;
-  Oid events = spine_table("events");
+  Oid events = find_spine_table("events");
   if (!OidIsValid(events) || !has_hidden(query, &events)) return query;
   Oid row = get_rel_type_id(events);
   Oid function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("shown_event"),

@@ -4,6 +4,7 @@
 #include "capture/capture.h"
 #include "guard/checks.h"
 #include "guard/guarded.h"
+#include "server/distributed.h"
 #include "server/pg.h"
 #include "store/owners_rights.h"
 
@@ -115,6 +116,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_verify_guards);
 PGDLLEXPORT Datum spine_verify_guards(PG_FUNCTION_ARGS) {
+  require_undistributed_spine();
   InitMaterializedSRF(fcinfo, 0);
   Oid schema = get_namespace_oid("spine", true);
   Oid events = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;

@@ -60,7 +60,7 @@ void note_attached(const AlterTableStmt *statement) {
     if (command->subtype != AT_AttachPartition || is_attaching()) continue;
     Oid root = RangeVarGetRelid(statement->relation, NoLock, true);
     Oid leaf = RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, true);
-    if (!OidIsValid(leaf) || !OidIsValid(root) || root != spine_table("events") || get_rel_relkind(leaf) != RELKIND_RELATION) continue;
+    if (!OidIsValid(leaf) || !OidIsValid(root) || root != find_spine_table("events") || get_rel_relkind(leaf) != RELKIND_RELATION) continue;
     CommandCounterIncrement();
     SPI_connect();
     note_chains(leaf, start_of(root, leaf));

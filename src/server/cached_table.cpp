@@ -1,6 +1,7 @@
 // spine.note_change, and what backends keep in mind.
 #include "server/cached_table.h"
 
+#include "server/distributed.h"
 #include "server/errors.h"
 
 extern "C" {
@@ -14,6 +15,11 @@ extern "C" {
 namespace spine {
 
 Oid spine_table(const char *name) {
+  require_undistributed_spine();
+  return find_spine_table(name);
+}
+
+Oid find_spine_table(const char *name) {
   Oid schema = get_namespace_oid("spine", true);
   return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }

@@ -15,8 +15,10 @@ extern "C" {
 
 namespace spine {
 
-// The table of that name in schema spine, or InvalidOid.
+// The table of that name in schema spine, or InvalidOid. For who reads or writes it: raises SP170 where Citus has distributed
+// one of them. find_spine_table does not, for hooks that look at statements that need have nothing to do with the spine.
 Oid spine_table(const char *name);
+Oid find_spine_table(const char *name);
 
 // Opened with AccessShareLock; null where it is no table, or does not begin with columns of these types.
 Relation open_kept_table(Oid relid, std::initializer_list<Oid> types);

@@ -85,6 +85,7 @@
 #define ERRCODE_SPINE_BAD_SERIES MAKE_SQLSTATE('S', 'P', '1', '5', '0')
 #define ERRCODE_SPINE_SHORT_SERIES MAKE_SQLSTATE('S', 'P', '1', '5', '1')
 #define ERRCODE_SPINE_BAD_HORIZON MAKE_SQLSTATE('S', 'P', '1', '5', '2')
+#define ERRCODE_SPINE_DISTRIBUTED MAKE_SQLSTATE('S', 'P', '1', '7', '0')
 // Standard codes, because drivers and poolers act on them: 25006 for read-only transactions and standbys,
 // 42501 for privileges, 53200 for memory, 22P02 for a text that is no uuid or no label of an enum.
 // SPW01 is the warning about restored rows that do not reproduce their hashes.

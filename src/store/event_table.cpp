@@ -1,6 +1,7 @@
 #include "store/event_table.h"
 
 #include "server/cached_table.h"
+#include "server/distributed.h"
 #include "server/errors.h"
 #include "store/stored_value.h"
 
@@ -116,6 +117,7 @@ bool is_cut_by_time(Relation root) {
 }
 
 void build(Relation relation, EventTable *table) {
+  require_undistributed(relation);
   TupleDesc shape = RelationGetDescr(relation);
   Oid schema = get_namespace_oid("spine", false);
   const char *enums[] = {"actor_type", "environment", "severity"};

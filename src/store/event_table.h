@@ -31,7 +31,7 @@ struct EventTable {
   StoredAttribute *attributes;  // natts of them; column -1: one that somebody else added, or a dropped one
 };
 
-// Raises SP018 where the relation does not have the columns of spine.events.
+// Raises SP018 where the relation does not have the columns of spine.events, SP170 where Citus has distributed it.
 const EventTable *event_table(Relation relation);
 
 // Raises SP018, for a table without an index on these columns.

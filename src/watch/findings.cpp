@@ -5,6 +5,7 @@
 #include "core/uuid.h"
 #include "privacy/privacy.h"
 #include "server/cached_table.h"
+#include "server/distributed.h"
 #include "server/errors.h"
 #include "server/json.h"
 #include "server/settings.h"
@@ -235,6 +236,7 @@ PGDLLEXPORT Datum spine_close_finding(PG_FUNCTION_ARGS) {
 // Reads with the caller's rights.
 PG_FUNCTION_INFO_V1(spine_explain_finding);
 PGDLLEXPORT Datum spine_explain_finding(PG_FUNCTION_ARGS) {
+  require_undistributed_spine();
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   SqlArgument id = {UUIDOID, PG_ARGISNULL(0) ? static_cast<Datum>(0) : PG_GETARG_DATUM(0), PG_ARGISNULL(0)};
