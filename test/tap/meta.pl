@@ -27,7 +27,7 @@ sub faults_of
 	my ($meta) = @_;
 	return 'it is no object' unless ref $meta eq 'HASH';
 	my @faults;
-	my $expect = sub { my ($ok, $what) = @_; push @faults, $what unless $ok };
+	my $expect = sub { my $what = pop; my ($ok) = @_; push @faults, $what unless $ok };  # a match that fails is an empty list
 
 	$expect->(is_term($meta->{name}), 'name is no term');
 	$expect->(is_text($meta->{abstract}), 'abstract is no text');
