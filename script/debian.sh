@@ -45,6 +45,9 @@ inside() {
 
 debian() {
   alone debootstrap --variant=minbase "$1" "$2" "$mirror" || return
+  # Its updates, too: what is built with the headers of a newer server may not load into an older one.
+  apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
+    sort -u | grep -E " $1-(updates|security) main$" >>"$2/etc/apt/sources.list" || true
   apt-config dump | grep -E '^Acquire::(https?|Check-[A-Za-z-]+)(::| )' >"$2/etc/apt/apt.conf.d/90host" || true
   # Installing a server is not to start one, nor to wait for the disk at each file.
   printf '#!/bin/sh\nexit 101\n' >"$2/usr/sbin/policy-rc.d"
