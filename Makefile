@@ -1,11 +1,11 @@
-# people_os_spine: make, make install, make installcheck; PG_CONFIG=/path/to/pg_config picks the server.
+# people_os_spine: make, make install, make installcheck, make dist; PG_CONFIG=/path/to/pg_config picks the server.
 
 EXTENSION = people_os_spine
 MODULE_big = people_os_spine
 EXTENSION_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" people_os_spine.control)
 DATA_built = $(EXTENSION)--$(EXTENSION_VERSION).sql
-# For an emergency: makes the extension anew with what it holds.
-DATA = script/people_os_spine_remake.sql
+# For an emergency: makes the extension anew with what it holds. And the way from each older version: sql/update/people_os_spine--1.0--1.1.sql.
+DATA = script/people_os_spine_remake.sql $(wildcard sql/update/$(EXTENSION)--*.sql)
 DOCS = README.md
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
 
@@ -21,7 +21,7 @@ ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isol
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation --encoding=UTF8 --load-extension=people_os_spine
 
 CXX_FLAGS_OF_OURS = -std=c++17 -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden -Isrc \
-  -DSPINE_VERSION='"$(EXTENSION_VERSION)"'
+  -DSPINE_VERSION='"$(EXTENSION_VERSION)"' -fdebug-prefix-map=$(CURDIR)=.
 # COPT: PGXS passes it to the C compiler and the linker.
 PG_CXXFLAGS = $(CXX_FLAGS_OF_OURS) $(COPT)
 SHLIB_LINK = -lstdc++ -lcrypto -Wl,--version-script=src/exports.map
@@ -45,6 +45,13 @@ $(DATA_built): $(script_parts) Makefile
 	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	  for part in $(script_parts); do echo; cat $$part; done; } > $@.new
 	mv $@.new $@
+
+# The PGXN distribution of the last commit: the same bytes each time, for its files have that commit's time.
+DIST = $(EXTENSION)-$(shell sed -n 's/^  "version": "\(.*\)",/\1/p' META.json)
+.PHONY: dist
+dist: $(DATA_built)
+	@git diff --quiet HEAD || { echo 'make dist: commit first: what is not committed is no part of it' >&2; exit 1; }
+	TZ=UTC git archive --format=zip -9 --prefix=$(DIST)/ --add-file=$(DATA_built) -o $(DIST).zip HEAD
 
 # For script/test, so that the lists live here alone.
 .PHONY: list-regress list-isolation

@@ -15,7 +15,8 @@ const usage = `usage: node server.mjs --database URL [option …]
   --origin URL          the address that browsers use, as https://console.example; needed unless it listens on the loopback address
   --tls-cert FILE --tls-key FILE   serves HTTPS itself
   --proxies NUMBER      how many reverse proxies stand before it, whose X-Forwarded-For counts; 0
-  --writes              lets users close findings and export evidence, where their roles may`;
+  --writes              lets users close findings and export evidence, where their roles may
+  --help                prints this`;
 
 function refuse(message) {
   console.error(`${message}\n${usage}`);
@@ -33,10 +34,15 @@ try {
       'tls-key': {type: 'string'},
       proxies: {type: 'string', default: '0'},
       writes: {type: 'boolean', default: false},
+      help: {type: 'boolean', default: false},
     },
   }).values;
 } catch (error) {
   refuse(error.message);
+}
+if (given.help) {
+  console.log(usage);
+  process.exit(0);
 }
 if (!given.database) refuse('--database is missing');
 const database = parse(given.database);
