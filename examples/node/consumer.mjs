@@ -197,7 +197,6 @@ export class Consumer {
     if (!batch) return false;
     this.#done.batches++;
     this.#done.events += batch.events.length;
-    if (batch.delivery > 1) this.#done.redeliveries++;
     return true;
   }
 
@@ -212,6 +211,7 @@ export class Consumer {
       .catch(error => { throw hopeless.has(error.code) ? new Hopeless(error.message, { cause: error }) : error; });
     if (rows.length === 0) return undefined;
     const { batch_number: number, batch_delivery: delivery } = rows[0];
+    if (delivery > 1) this.#done.redeliveries++;
     return { number, delivery, events: rows.map(({ batch_number, batch_delivery, ...event }) => event) };
   }
 

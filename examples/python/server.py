@@ -16,22 +16,22 @@ ACTOR = uuid4()
 
 def ask(sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """What a statement of a superuser gives, whose server may have to recover first."""
-    def once() -> list[tuple[Any, ...]] | None:
+    def once() -> list[list[tuple[Any, ...]]]:
         try:
             with psycopg.connect(ADMIN, autocommit=True) as connection:
                 cursor = connection.execute(sql, values)
-                return cursor.fetchall() if cursor.description else []
+                return [cursor.fetchall() if cursor.description else []]
         except psycopg.OperationalError:
-            return None
-    return until(once)
+            return []
+    return until(once)[0]
 
 
 def until(condition: Callable[[], Any]) -> Any:
-    """What it gives, as soon as that is something; a minute is too long."""
+    """What it gives, as soon as that is true; a minute is too long."""
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         given = condition()
-        if given not in (None, False):
+        if given:
             return given
         time.sleep(0.02)
     raise AssertionError('nothing for a minute')

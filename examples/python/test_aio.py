@@ -43,7 +43,3 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
         async with await psycopg.AsyncConnection.connect() as connection:
             with self.assertRaisesRegex(TypeError, 'people_os.aio'):
                 event_emitter.emit_event(connection, 'hcm.employee.created', uuid4())
-
-
-if __name__ == '__main__':
-    unittest.main(verbosity=2)

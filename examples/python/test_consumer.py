@@ -218,7 +218,3 @@ class Consuming(unittest.TestCase):
             await work
         asyncio.run(run())
         self.assertEqual(sorted(row[2] for row in self.copied()), sorted(emitted))
-
-
-if __name__ == '__main__':
-    unittest.main(verbosity=2)

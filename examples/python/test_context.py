@@ -1,4 +1,5 @@
 """The context of a request, in Django and SQLAlchemy. Needs what test_event_emitter.py does."""
+import logging
 import os
 import unittest
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ settings.configure(
     MIDDLEWARE=['test_context.Login', 'people_os.django.ContextMiddleware'], PEOPLE_OS_CONTEXT='web.context_of', ROOT_URLCONF='test_context',
     ALLOWED_HOSTS=['*'])
 django.setup()
+logging.disable(logging.CRITICAL)  # of requests that are refused
 
 from django.db import connection, transaction  # noqa: E402
 from django.db.utils import Error as DjangoError  # noqa: E402
@@ -195,7 +197,3 @@ class SqlAlchemy(Requests):
         with spine_context(self.session, Context(self.organization, uuid4())), self.assertRaisesRegex(RuntimeError, 'already'):
             with spine_context(self.session, Context(self.organization, uuid4())):
                 pass
-
-
-if __name__ == '__main__':
-    unittest.main(verbosity=2)

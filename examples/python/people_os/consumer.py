@@ -16,8 +16,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -108,8 +108,8 @@ class Consumer:
 
     def stop(self) -> None:
         """Has run return after the batch that it works on. For any thread, and for signal handlers."""
-        if not self._stopping:
-            self._stopping = True
+        self._stopping = True
+        with suppress(OSError):  # pressed often, or run has returned
             self._button.send(b'.')
 
     def run(self, signals: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)) -> None:
@@ -117,7 +117,7 @@ class Consumer:
 
         Raises what next_batch raises where trying again is no use: there is no such subscription, or the role may not.
         """
-        with self._stopped_by(signals):
+        with self._bell, self._button, self._stopped_by(signals):
             while not self._stopping:
                 try:
                     with psycopg.connect(self.conninfo, autocommit=True, row_factory=dict_row) as connection:
@@ -164,7 +164,6 @@ class Consumer:
         if batch:
             self._done.batches += 1
             self._done.events += len(batch.events)
-            self._done.redeliveries += batch.delivery > 1
         return batch is not None
 
     def _next(self, connection: Connection) -> Batch | None:
@@ -178,7 +177,9 @@ class Consumer:
         if not rows:
             return None
         heads = [(row.pop('batch_number'), row.pop('batch_delivery')) for row in rows]
-        return Batch(*heads[0], rows)
+        batch = Batch(*heads[0], rows)
+        self._done.redeliveries += batch.delivery > 1
+        return batch
 
     def _deal_with(self, connection: Connection, batch: Batch) -> None:
         self.handle(connection, batch)
@@ -214,7 +215,7 @@ class Consumer:
                           one.events, one.deliveries)
         self._told = {one.batch for one in self._done.set_aside}
         if self.report:
-            self.report(self._done)
+            self.report(replace(self._done))
 
     def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         if diagnostic.sqlstate == '01000':  # a warning: a batch was set aside
