@@ -49,8 +49,8 @@ def copied(*organizations: UUID) -> list[tuple[Any, ...]]:
 
 
 def backend_of(application: str) -> int:
-    """The process that works for it now."""
-    return int(until(lambda: (ask("SELECT pid FROM pg_stat_activity WHERE application_name = %s AND xact_start IS NOT NULL", application) or [[None]])[0][0]))
+    """The process that works for it, in the middle: it has copied, and sleeps before it acknowledges."""
+    return int(until(lambda: ask("SELECT pid FROM pg_stat_activity WHERE application_name = %s AND wait_event = 'PgSleep'", application))[0][0])
 
 
 def kill_backend(application: str) -> None:

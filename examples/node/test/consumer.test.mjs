@@ -53,6 +53,7 @@ async function survives(t, mode, options) {
   await killBackend(feed.name);
   emitted.push(...await feed.emit(20));
   await until(async () => (await feed.copied()).length > 60);
+  await backendOf(feed.name);
   await restart();
   emitted.push(...await feed.emit(20));
   await until(async () => (await feed.copied()).length > 120);
@@ -86,6 +87,7 @@ test('a signal has it finish its batch', async t => {
   const process_ = startProcess(t, feed, 'together');
   const closed = once(process_, 'close');
   await until(() => process_.said);
+  await backendOf(feed.name);
   process_.kill('SIGTERM');
   assert.deepEqual(await closed, [0, null]);
   const done = process_.said.trim().split('\n').reduce((sum, line) => sum + Number(line), 0);

@@ -43,9 +43,9 @@ export async function emit(organization_id, count) {
 export const copied = organizations =>
   ask('SELECT organization_id, sequence::int, id FROM copied WHERE organization_id = ANY ($1) ORDER BY n', [organizations]);
 
-// The process that works for an application now.
+// The process that works for an application, in the middle: it has copied, and sleeps before it acknowledges.
 export const backendOf = application => until(async () =>
-  (await ask('SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND xact_start IS NOT NULL', [application]))[0]?.[0]);
+  (await ask('SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND wait_event = \'PgSleep\'', [application]))[0]?.[0]);
 
 // Kills a backend, and with it all sessions: the server recovers.
 export const killBackend = application => until(async () => {
