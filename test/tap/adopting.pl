@@ -66,9 +66,9 @@ is($node->safe_psql('postgres', <<'SQL'), '0|0|0', 'each in its place, with its 
 SELECT count(*) FILTER (WHERE number <= before), count(*) FILTER (WHERE occurred_at <> at), count(*) FILTER (WHERE actor_id <>
     coalesce(spine.entity_uuid('platform', 'user', who), '00000000-0000-4000-8000-000000000099') OR actor_type <> CASE WHEN who IS NULL THEN 'pipeline' ELSE 'human' END::spine.actor_type)
   FROM (SELECT e.*, (payload ->> 'number')::bigint AS number, lag((payload ->> 'number')::bigint) OVER (PARTITION BY organization_id ORDER BY sequence) AS before
-          FROM spine.events e WHERE domain = 'history') e JOIN old_trail ON id = number
+          FROM spine.events e WHERE domain = 'history') e JOIN old_trail o ON o.id = number
 SQL
-is($node->safe_psql('postgres', 'SELECT bool_and(intact), sum(events) FROM spine.verify_chain()'), 't|' . (ENTRIES + 3), 'the chains are intact');
+is($node->safe_psql('postgres', q(SELECT bool_and(intact), sum(events) FROM spine.verify_chain() WHERE organization_id <> '00000000-0000-0000-0000-000000000000')), 't|' . (ENTRIES + 3), 'the chains are intact');
 $node->safe_psql('postgres', $call, connstr => $as_importer);
 is($node->safe_psql('postgres', 'SELECT bool_and(is_whole) FROM history_checks', connstr => $as_importer), 't', 'who imported checks it');
 is($node->safe_psql('postgres', q(SELECT DISTINCT recorded_by FROM spine.events WHERE domain = 'history')), 'importer', 'and is known');
@@ -78,7 +78,7 @@ is(imported(), ENTRIES, 'a further call imports nothing');
 my $digest = q(SELECT count(*) FROM (SELECT organization_id, encode(sha256(string_agg(history_digest(entry), '' ORDER BY number)), 'hex') AS digest
 	FROM old_history WHERE number < 1000000 GROUP BY 1) o JOIN spine.events e USING (organization_id) WHERE e.payload ->> 'digest' = o.digest);
 is($node->safe_psql('postgres', "SET TimeZone = 'UTC'; $digest"), 3, 'the digest is that of the old trail');
-$node->safe_psql('postgres', 'UPDATE old_trail SET who = NULL WHERE id = 300');
+$node->safe_psql('postgres', 'UPDATE old_trail SET who = NULL WHERE id = 303');
 is($node->safe_psql('postgres', "SET TimeZone = 'UTC'; $digest"), 2, 'and no more, where it is changed');
 $node->safe_psql('postgres', 'CREATE TABLE short AS SELECT * FROM old_trail WHERE id < 30');
 $node->safe_psql('postgres', "CREATE VIEW short_history AS SELECT @{[ org(7) ]}::uuid AS organization_id, id AS number, at AS occurred_at, 'history.thing.changed' AS event_type,
