@@ -187,6 +187,18 @@ class SqlAlchemy(Requests):
         self.session.commit()
         self.assertEqual(self.stored(), [(who,)])
 
+    def test_a_savepoint_around_the_context_that_is_rolled_back(self):
+        self.session.execute(sqlalchemy.text('SELECT 1'))
+        savepoint = self.session.begin_nested()
+        with spine_context(self.session, Context(self.organization, uuid4())):
+            self.emit()
+        savepoint.rollback()
+        with self.assertRaises(sqlalchemy.exc.DBAPIError) as raised:
+            self.emit()
+        self.assertIn(raised.exception.orig.pgcode, ('SP004', 'SP005', 'SP042'))
+        self.session.rollback()
+        self.assertEqual(self.stored(), [])
+
     def test_a_transaction_that_failed(self):
         with self.assertRaises(sqlalchemy.exc.DBAPIError), spine_context(self.session, Context(self.organization, uuid4())):
             self.session.execute(sqlalchemy.text('SELECT 1/0'))
