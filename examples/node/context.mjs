@@ -28,9 +28,8 @@ export function runWithContext(context, work) {
  */
 export async function transaction(pool, work) {
   const client = await pool.connect();
-  let broken = false;
-  const lose = () => { broken = true; }; // the query that is under way, or the next, says so
-  client.on('error', lose);
+  const ignore = () => {}; // of a lost connection: its next query says it, and the pool does not lend it again
+  client.on('error', ignore);
   try {
     await client.query('BEGIN');
     const context = storage.getStore();
@@ -41,10 +40,10 @@ export async function transaction(pool, work) {
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it had failed, and its error was caught');
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch(lose);
+    await client.query('ROLLBACK').catch(ignore);
     throw error;
   } finally {
-    client.off('error', lose);
-    client.release(broken);
+    client.off('error', ignore);
+    client.release();
   }
 }

@@ -1,7 +1,6 @@
 // The context of a request. Needs what event_emitter.test.mjs does.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { after, test } from 'node:test';
 import pg from 'pg';
 import { runWithContext, transaction } from '../context.mjs';
@@ -53,7 +52,7 @@ test('a failure that is caught in there is not taken for a commit', async () => 
 test('a connection that is lost meanwhile is not lent again', async () => {
   const lost = transaction(pool, async client => {
     const { rows } = await client.query('SELECT pg_backend_pid() AS pid');
-    await Promise.all([once(client, 'end'), ask('SELECT pg_terminate_backend($1)', [rows[0].pid])]);
+    await Promise.all([new Promise(resolve => { client.once('end', resolve); }), ask('SELECT pg_terminate_backend($1)', [rows[0].pid])]);
   });
   await assert.rejects(lost);
   await Promise.all([1, 2, 3].map(() => transaction(pool, client => client.query('SELECT 1'))));
