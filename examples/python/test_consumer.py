@@ -61,7 +61,7 @@ class Consuming(unittest.TestCase):
     @contextlib.contextmanager
     def running(self, handle=consume.copy, **options):
         """A consumer in a thread of its own; gives it, and afterwards what it raised."""
-        consumer = Consumer(self.name, handle, 'user=spine_consumer', **{**self.options, **options})
+        consumer = Consumer(self.name, handle, f'user=spine_consumer application_name={self.name}', **{**self.options, **options})
         raised = []
 
         def run():
@@ -189,6 +189,17 @@ class Consuming(unittest.TestCase):
         self.assertEqual((reports[0].events_behind, reports[0].organizations_behind, reports[0].events), (15, 3, 0))
         self.assertGreater(reports[0].seconds_behind, 0)
         self.assertEqual((reports[-1].events_behind, reports[-1].events, reports[-1].subscription), (0, 15, self.name))
+
+    def test_it_goes_on_after_its_connection_was_lost_while_it_waited(self):
+        self.subscribe()
+        reports = []
+        with self.running(poll_every=3600, report=reports.append):
+            # Idle, and listening.
+            server.until(lambda: server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND query = 'COMMIT'",
+                                            self.name))
+            self.emit(2)
+            server.until(lambda: len(self.copied()) == 6)
+        self.assertEqual((reports[-1].connections_lost, reports[-1].failures, reports[-1].events), (1, 0, 6))
 
     def test_it_is_woken(self):
         self.subscribe()

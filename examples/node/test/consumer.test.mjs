@@ -25,7 +25,7 @@ async function subscribe(t, { count = 3, ...options } = {}) {
     name, organizations, reports,
     emit: async events => (await Promise.all(organizations.map(organization => emit(organization, events)))).flat(),
     copied: () => copied(organizations),
-    consumer: (handle, more) => new Consumer(name, handle, { connection: { user: 'spine_consumer' }, pollEvery: 100, firstWait: 10, longestWait: 100,
+    consumer: (handle, more) => new Consumer(name, handle, { connection: { user: 'spine_consumer', application_name: name }, pollEvery: 100, firstWait: 10, longestWait: 100,
       report: report => reports.push(report), log: () => {}, ...more }),
   };
 }
@@ -150,6 +150,18 @@ test('it tells how far it is behind', async t => {
   assert.deepEqual([first.events_behind, first.organizations_behind, first.events, first.counts_all], [15, 3, 0, true]);
   assert.ok(first.seconds_behind > 0);
   assert.deepEqual([last.events_behind, last.events, last.subscription], [0, 15, feed.name]);
+});
+
+test('it goes on after its connection was lost while it waited', async t => {
+  const feed = await subscribe(t);
+  await during(feed.consumer(copy, { pollEvery: 3600000 }), async () => {
+    // Idle, and listening.
+    await until(async () => (await ask('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND query = \'COMMIT\'', [feed.name])).length);
+    await feed.emit(2);
+    await until(async () => (await feed.copied()).length === 6);
+  });
+  const { connections_lost, failures, events } = feed.reports.at(-1);
+  assert.deepEqual([connections_lost, failures, events], [1, 0, 6]);
 });
 
 test('it is woken', async t => {
