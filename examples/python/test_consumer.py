@@ -150,7 +150,7 @@ class Consuming(unittest.TestCase):
             if is_poison[0] and batch.events[0]['sequence'] == 2:
                 raise ValueError('poison')
             consume.copy(connection, batch)
-        with self.running(work, take_first=True, max_events=1, report=reports.append):
+        with self.running(work, take_first=True, max_events=1, report=reports.append, report_every=3600):
             server.until(lambda: reports and reports[-1].set_aside and len(self.copied()) == 3)
             aside = reports[-1].set_aside[0]
             self.assertEqual((aside.events, aside.deliveries, aside.organizations), (1, 2, self.organizations))

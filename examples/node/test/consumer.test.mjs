@@ -33,9 +33,12 @@ async function subscribe(t, { count = 3, ...options } = {}) {
 // Consumes until work is done.
 async function during(consumer, work) {
   const run = consumer.run();
-  await Promise.race([work(), run.then(() => { throw new Error('it ended by itself'); })]);
-  consumer.stop();
-  await run;
+  try {
+    await Promise.race([work(), run.then(() => { throw new Error('it ended by itself'); })]);
+  } finally {
+    consumer.stop();
+    await run;
+  }
 }
 
 function startProcess(t, { name }, mode) {
@@ -115,7 +118,7 @@ test('poison is set aside, reported and given back', async t => {
   await during(feed.consumer(async (client, batch) => {
     if (isPoison && batch.events[0].sequence === '2') throw new Error('poison');
     await copy(client, batch);
-  }, { takeFirst: true, maxEvents: 1 }), async () => {
+  }, { takeFirst: true, maxEvents: 1, reportEvery: 3600000 }), async () => {
     await until(async () => feed.reports.at(-1)?.set_aside.length && (await feed.copied()).length === 3);
     const { batch, events, deliveries, organizations } = feed.reports.at(-1).set_aside[0];
     assert.deepEqual([events, deliveries, organizations], [1, 2, feed.organizations]);
