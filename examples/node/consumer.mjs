@@ -94,7 +94,7 @@ export class Consumer {
   #told = new Set(); // batches that were set aside
   #reportAt = 0;
   #failed = 0; // times in a row
-  #woken = false;
+  #woken = false; // since it looked last
   #stopping = false;
   /** @type {(() => void) | undefined} */
   #endWait;
@@ -136,9 +136,10 @@ export class Consumer {
 
   async #connectAndConsume() {
     const client = new pg.Client(this.#options.connection);
-    client.on('error', () => this.#endWait?.()); // the next query says what it is
+    const wake = () => { this.#woken = true; this.#endWait?.(); };
+    client.on('error', wake); // the next query says what it is
     client.on('notice', ({ code }) => { if (code === '01000') this.#reportAt = 0; }); // a warning: a batch was set aside
-    client.on('notification', () => { this.#woken = true; this.#endWait?.(); });
+    client.on('notification', wake);
     try {
       await client.connect().catch(error => { throw new ConnectionLost(error.message, { cause: error }); });
       await this.#consume(client);
