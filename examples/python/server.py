@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-ADMIN = f'user={os.environ["ADMIN"]}'
+# What it emits wakes those who listen.
+ADMIN = f'user={os.environ["ADMIN"]} options=-cpeople_os_spine.notify=on'
 ACTOR = uuid4()
 
 

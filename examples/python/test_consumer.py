@@ -204,12 +204,9 @@ class Consuming(unittest.TestCase):
     def test_it_is_woken(self):
         self.subscribe()
         with self.running(poll_every=3600):
-            with psycopg.connect(server.ADMIN, autocommit=True) as connection:
-                connection.execute('SET people_os_spine.notify = on')
-                for number in 1, 2, 3:
-                    connection.execute("SELECT spine.emit_event('hcm.employee.created', entity_id => %s, actor_id => %s, organization_id => %s)",
-                                       (uuid4(), server.ACTOR, self.organizations[0]))
-                    server.until(lambda: len(self.copied()) == number)
+            for number in 3, 6, 9:
+                self.emit()
+                server.until(lambda: len(self.copied()) == number)
 
     def test_nobody_waits_for_a_subscription_that_is_not_there(self):
         with self.running() as raised:

@@ -19,7 +19,8 @@ export async function until(condition) {
 // The rows that a statement of a superuser gives, whose server may have to recover first.
 export function ask(text, values = []) {
   return until(async () => {
-    const client = new pg.Client({ user: process.env.ADMIN });
+    // What it emits wakes those who listen.
+    const client = new pg.Client({ user: process.env.ADMIN, options: '-c people_os_spine.notify=on' });
     client.on('error', () => {});
     try {
       await client.connect();
