@@ -178,7 +178,3 @@ class EventEmitter(unittest.TestCase):
         with contextlib.redirect_stdout(said):
             story.main()
         self.assertRegex(said.getvalue(), r'\AAda is hired\nSP001: "Employee created" [^\n]+\nHINT: [^\n]+\nemployees: (Ada, )*Ada\n\Z')
-
-
-if __name__ == '__main__':
-    unittest.main(verbosity=2)

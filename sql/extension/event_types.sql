@@ -43,6 +43,7 @@ COMMENT ON TRIGGER note_row_change ON spine.event_types IS 'Does so where only r
 
 INSERT INTO spine.event_types (name, description, default_severity) VALUES
   ('hcm.employee.created', 'A person was hired, or taken over into the system', 'low'),
+  ('platform.history.imported', 'History of another audit trail was imported', 'medium'),
   ('platform.hold.placed', 'Events of an organization were put under a legal hold', 'high'),
   ('platform.hold.released', 'A legal hold was ended', 'high'),
   ('platform.retention.set', 'How long events are kept was set, changed or ended', 'high'),

@@ -6,7 +6,7 @@
 #   sql       psql's input. A ```text block right behind it is what it prints, errors among it; without one it raises no error
 #   signature is a function's, as the install script has it (docs/reference.md)
 #   sh        a script for sh, where PGHOST, PGPORT and PGDATABASE name the server; ```text as for sql
-#   python js quoted: each line stands in the files of that language's example, whose tests run it
+#   python js go java  quoted: each line stands in the files of that language's example, whose tests run it
 #   mermaid   a picture
 #
 # "norun: why" behind the word keeps a block from being run. A comment <!-- runs: is SQL that runs and that readers do not see.
@@ -114,7 +114,8 @@ sub reads_well
 sub quoted_from
 {
 	my ($kind) = @_;
-	my @files = $kind eq 'python' ? glob 'examples/python/*.py' : glob 'examples/node/*.mjs';
+	my %files = (python => 'python/*.py', js => 'node/*.mjs', go => 'go/*.go', java => 'java/*.java');
+	my @files = glob "examples/$files{$kind}";
 	return map { my $line = $_; $line =~ s/^\s+|\s+$//g; $line => 1 } map { split /\n/, slurp_file($_) } @files;
 }
 
@@ -146,7 +147,7 @@ foreach my $page (@pages)
 		if ($b->{more} =~ /^norun: \S/) { next }
 		elsif ($b->{more} ne '') { push @failed, "$at: what is '$b->{more}'?" }
 		elsif ($kind =~ /^(sql|sh|hidden|inline)$/) { push @run, $b }
-		elsif ($kind =~ /^(python|js)$/)
+		elsif ($kind =~ /^(python|js|go|java)$/)
 		{
 			my %there = quoted_from($kind);
 			push @failed, "$at: not quoted: $_" foreach grep { $_ ne '' && !$there{$_} } map { s/^\s+|\s+$//gr } split /\n/, $b->{text};
