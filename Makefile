@@ -4,8 +4,8 @@ EXTENSION = people_os_spine
 MODULE_big = people_os_spine
 EXTENSION_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" people_os_spine.control)
 DATA_built = $(EXTENSION)--$(EXTENSION_VERSION).sql
-# For an emergency: makes the extension anew with what it holds.
-DATA = script/people_os_spine_remake.sql
+# For psql: one makes the extension anew with what it holds, one has pg_cron do what comes again.
+DATA = script/people_os_spine_remake.sql script/people_os_spine_schedule.sql
 DOCS = README.md
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
 
