@@ -44,7 +44,7 @@ sub acknowledged { return [ map { { at => (split)[1], id => (split)[4] } } slurp
 sub longest_gap
 {
 	my ($since) = @_;
-	my @at = sort { $a <=> $b } grep { $_ >= $since } map { $_->{at} } @{ acknowledged() };
+	my @at = ($since, sort { $a <=> $b } grep { $_ >= $since } map { $_->{at} } @{ acknowledged() });
 	return max(map { $at[$_] - $at[ $_ - 1 ] } 1 .. $#at);
 }
 

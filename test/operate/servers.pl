@@ -93,7 +93,7 @@ subtest 'an archive' => sub {
 		personal => '{\"name\": \"Ada\"}')") };
 	$emit->($_) foreach 1, 1, 2;
 	$source->safe_psql('postgres', q(CREATE PUBLICATION archive FOR TABLE spine.events WITH (publish = 'insert, update', publish_via_partition_root = true)));
-	$archive->safe_psql('postgres', q(CREATE SUBSCRIPTION archive CONNECTION ') . $source->connstr('postgres') . q(' PUBLICATION archive));
+	$archive->safe_psql('postgres', q(CREATE SUBSCRIPTION archive CONNECTION ') . $source->connstr . q( dbname=postgres' PUBLICATION archive));
 	$archive->wait_for_subscription_sync($source, 'archive');
 	$set_days->(-14);
 	$emit->($_) foreach 1, 2;
