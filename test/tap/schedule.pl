@@ -73,7 +73,7 @@ is($node->safe_psql('payroll', q(SELECT count(*) FROM pg_inherits WHERE inhparen
 cmp_ok($node->safe_psql('payroll', 'SELECT coalesce(sum(events), 0) FROM spine.daily_totals'), '>=', 4, 'events are counted');
 cmp_ok($node->safe_psql('payroll', 'SELECT count(*) FROM spine.watch_positions'), '>=', 1, 'the watch has looked');
 cmp_ok($node->safe_psql('payroll', 'SELECT count(*) FROM spine.verifications'), '>=', 1, 'the verification is recorded');
-is($node->safe_psql('payroll', q(SELECT done, versions_removed FROM spine.wipe_erased() WHERE relation = 'spine.events_default'::regclass)), 't|0',
+is($node->safe_psql('payroll', q(SELECT done, bytes_wiped FROM spine.wipe_erased() WHERE relation = 'spine.events_default'::regclass)), 't|0',
 	'nothing is left to be wiped');
 is($node->safe_psql('postgres', q(SELECT string_agg(jobname, ',') FROM cron.job_run_details JOIN cron.job USING (jobid) WHERE runid > 1000000)), 'of somebody else',
 	'an old record of these jobs is gone, of another one it stays');
