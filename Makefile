@@ -4,8 +4,9 @@ EXTENSION = people_os_spine
 MODULE_big = people_os_spine
 EXTENSION_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" people_os_spine.control)
 DATA_built = $(EXTENSION)--$(EXTENSION_VERSION).sql
-# For an emergency: makes the extension anew with what it holds. And the way from each older version: sql/update/people_os_spine--1.0--1.1.sql.
-DATA = script/people_os_spine_remake.sql $(wildcard sql/update/$(EXTENSION)--*.sql)
+# For psql: one makes the extension anew with what it holds, one has pg_cron do what comes again. And the way from each older
+# version: sql/update/people_os_spine--1.0--1.1.sql.
+DATA = script/people_os_spine_remake.sql script/people_os_spine_schedule.sql $(wildcard sql/update/$(EXTENSION)--*.sql)
 DOCS = README.md
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
 

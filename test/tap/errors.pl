@@ -12,7 +12,7 @@ sub in_order
 	return [ sort keys %once ];
 }
 
-# src/server/errors.h, and what the install script raises.
+# src/server/errors.h, and what the scripts raise.
 my (%code, %name);
 my $header = slurp_file('src/server/errors.h');
 while ($header =~ /^#define (ERRCODE_SPINE_\w+) MAKE_SQLSTATE\('(.)', '(.)', '(.)', '(.)', '(.)'\)$/mg)
@@ -23,11 +23,11 @@ while ($header =~ /^#define (ERRCODE_SPINE_\w+) MAKE_SQLSTATE\('(.)', '(.)', '(.
 	$code{$1} = $code;
 }
 is(scalar(() = $header =~ /^#define/mg), scalar keys %code, 'errors.h is read whole');
-my @installing = slurp_file('people_os_spine--1.0.sql') =~ /ERRCODE = '(\w{5})'/g;
+my @scripts = map { slurp_file($_) =~ /ERRCODE = '(\w{5})'/g } 'people_os_spine--1.0.sql', 'script/people_os_spine_schedule.sql';
 
 my ($table) = slurp_file('docs/reference.md') =~ /^## Errors\n(.*?)(?:^## |\z)/ms;
 my @told = map { /^\| ([^|]+) \|/ ? $1 =~ /\bSP\w{3}\b/g : () } split /\n/, $table;
-is_deeply(in_order(@told), in_order(keys %name, @installing), 'the reference lists the errors that there are');
+is_deeply(in_order(@told), in_order(keys %name, @scripts), 'the reference lists the errors that there are');
 is(scalar @told, scalar @{ in_order(@told) }, 'each once');
 
 # Statements that raise an error, as one line each.

@@ -10,6 +10,7 @@ use Spine;
 my $primary = spine_node('primary', allows_streaming => 1);
 my @orgs = map { org($_) } 1 .. 4;
 emit_chain($primary, 10, @orgs);
+$primary->safe_psql('postgres', "SELECT spine.create_subscription('consumer')");
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
@@ -32,6 +33,18 @@ is_refused($standby, 'postgres', "INSERT INTO spine.events (event_type, entity_i
 	'25006', 'INSERT');
 is_refused($primary, 'postgres', "BEGIN READ ONLY; SELECT $call", '25006', 'emit_event in a read-only transaction', hint => 'READ WRITE');
 is($standby->safe_psql('postgres', "SELECT octet_length(spine.event_digest(e)) = 32 AND spine.event_digest(e) = event_hash FROM spine.events e LIMIT 1"), 't', 'event_digest works there');
+
+# What else reads works there, and what writes does not.
+foreach my $read ("spine.read_events('$orgs[0]')", "spine.audit_log WHERE organization_id = '$orgs[0]'", "spine.entity_history('employee', '00000000-0000-4000-8000-0000000000e1')",
+	'spine.chain_status', 'spine.totals_by_day', 'spine.subscription_lag', 'spine.verify_since_checkpoint()')
+{
+	cmp_ok($standby->safe_psql('postgres', "SELECT count(*) FROM $read"), '>', 0, "$read works");
+}
+foreach my $write ('refresh_dashboards()', 'record_verification()', "next_batch('consumer')", "acknowledge('consumer', 1)", 'run_watch()', 'take_checkpoint()', 'wipe_erased()',
+	"erase_entity('$orgs[0]', 'hcm', 'employee', '00000000-0000-4000-8000-0000000000e1', 'a request')")
+{
+	is_refused($standby, 'postgres', "SELECT * FROM spine.$write", '25006', $write);
+}
 
 # What is altered on the primary the standby reports too, with duplicates, gaps and all.
 $primary->safe_psql('postgres', GUARDS_OFF . <<SQL);

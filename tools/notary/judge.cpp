@@ -102,6 +102,11 @@ Diagnosis diagnose(const Circumstances &seen) {
     return {Exit::rewritten, "a rewrite", "no moment of its past had these chains and this log together",
             "keep the server's files as they are, and ask who had superuser's rights or the files"};
   bool ran_then = seen.server_started < seen.kept_taken_at;
+  // A promotion begins a new timeline, and one was signed: what runs on the older one was left behind by it.
+  if (seen.same_system && seen.timeline < seen.kept_timeline && ran_then)
+    return {Exit::cloned, "a former primary that went on",
+            "a standby was promoted and signed since, and this server ran all the time on the timeline before",
+            "stop it; what it stored since is in no chain that was signed. pg_rewind makes it a standby"};
   if (!seen.other_taken_at.empty() && seen.other_taken_at < seen.kept_taken_at)
     return {Exit::cloned, "a clone that went on", "it took checkpoints of its own before the newest one was signed",
             "find the database that was signed, and stop the clone"};

@@ -173,6 +173,22 @@ TEST(Diagnose, AClone) {
   EXPECT_EQ(diagnose(seen).code, Exit::cloned);
 }
 
+TEST(Diagnose, AFormerPrimary) {
+  Circumstances seen = went_back();
+  seen.server_started = "2026-01-19T08:00:00.000000Z";
+  seen.kept_timeline = 2;
+  EXPECT_STREQ(diagnose(seen).looks_like, "a former primary that went on");
+  EXPECT_EQ(diagnose(seen).code, Exit::cloned);
+  // However much it wrote, and whoever took checkpoints there.
+  seen.wal = 9500;
+  seen.other_taken_at = "2026-01-19T09:29:00.000000Z";
+  EXPECT_STREQ(diagnose(seen).looks_like, "a former primary that went on");
+  // A backup of that time is on that timeline, too.
+  seen = went_back();
+  seen.kept_timeline = 2;
+  EXPECT_EQ(diagnose(seen).code, Exit::restored);
+}
+
 TEST(Diagnose, AFailoverThatLost) {
   Circumstances seen = went_back();
   seen.server_started = "2026-01-19T08:00:00.000000Z";
