@@ -159,6 +159,8 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "backtest_rule", readers},
     {ObjectKind::function, "explain_finding", readers},
     {ObjectKind::function, "close_finding", auditor},
+    {ObjectKind::function, "measure_risk", readers},
+    {ObjectKind::function, "explain_risk", readers},
 
     // By hand, to whom an administrator trusts with them.
     {ObjectKind::function, "register_event_type", nobody},
@@ -176,6 +178,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "retire_events", nobody},
     {ObjectKind::function, "verify_table", nobody},
     // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
+    {ObjectKind::function, "set_person_scores", nobody},
     {ObjectKind::function, "wipe_erased", nobody},
     {ObjectKind::function, "grant_emitter", nobody},
     {ObjectKind::function, "grant_reader", nobody},
