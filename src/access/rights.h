@@ -107,6 +107,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "find_chain_faults", readers},
     {ObjectKind::function, "read_verify_progress", readers},
     {ObjectKind::function, "replay", readers},
+    {ObjectKind::function, "reconcile_table", readers},
     {ObjectKind::function, "entity_history", readers},
     {ObjectKind::function, "entity_as_of", readers},
     {ObjectKind::function, "canonical_json", readers},
