@@ -114,6 +114,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "canonical_event", readers},
     {ObjectKind::function, "event_digest", readers},
     {ObjectKind::function, "to_cloudevent", readers},
+    {ObjectKind::function, "to_ocsf", readers},
     {ObjectKind::function, "create_subscription", readers},
     {ObjectKind::function, "next_batch", readers},
     {ObjectKind::function, "acknowledge", readers},
