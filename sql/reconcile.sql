@@ -126,10 +126,11 @@ SELECT refused('SELECT * FROM spine.reconcile_table(''part1'')');
 -- Values that no event holds: told by their digest. A column that came later says nothing of older events.
 CREATE TABLE odd (id int PRIMARY KEY, organization_id uuid, body json);
 SELECT spine.capture_changes('odd', 'rec', 'odd', 'id', 'organization_id');
-INSERT INTO odd VALUES (1, :'o', '{"a": "\u0000"}'), (2, :'o', '{"a": "\u0000"}'), (3, :'o', '{}');
+INSERT INTO odd VALUES (1, :'o', '{"a": "\u0000"}'), (2, :'o', '{"a": "\u0000"}'), (3, :'o', '{}'), (4, :'o', '{"a": "\u0000"}'), (5, :'o', ('"' || repeat('x', 2000000) || '"')::json);
 SET session_replication_role = replica;
 UPDATE odd SET body = '{"b": "\u0000"}' WHERE id = 2;
 UPDATE odd SET body = '{"b": "\u0000"}' WHERE id = 3;
+UPDATE odd SET body = '{}' WHERE id >= 4;
 RESET session_replication_role;
 ALTER TABLE odd ADD COLUMN later int DEFAULT 7;
 SELECT id, verdict, columns, detail FROM spine.reconcile_table('odd') ORDER BY id;

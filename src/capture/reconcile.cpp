@@ -7,6 +7,7 @@
 #include "capture/captured_table.h"
 #include "capture/definition.h"
 #include "capture/watches.h"
+#include "core/uuid.h"
 #include "server/errors.h"
 #include "server/sql.h"
 #include "store/anchors.h"
@@ -56,11 +57,11 @@ struct Comparison {
 };
 
 // A place in the order in which both come.
-struct Place {
+struct RowPlace {
   bool has_organization;
   Uuid organization, entity;
 
-  int compare(const Place &other) const {
+  int compare(const RowPlace &other) const {
     if (has_organization != other.has_organization) return has_organization ? 1 : -1;
     if (has_organization && organization != other.organization) return organization < other.organization ? -1 : 1;
     return entity == other.entity ? 0 : entity < other.entity ? -1 : 1;
@@ -98,11 +99,11 @@ class Reconciliation {
  private:
   void read_member(Oid relid);
   bool next_row();
-  void judge_alone(const Place &place, const Images &row);
+  void judge_alone(const RowPlace &place, const Images &row);
   void judge_event(bool has_row, Images row);
   void compare(const Images &event, const Images &row, Comparison *found);
   bool is_in_order(Jsonb *before);
-  void tell(const Place &place, const char *verdict, List *columns, int64 sequence, Jsonb *image, const char *detail);
+  void tell(const RowPlace &place, const char *verdict, List *columns, int64 sequence, Jsonb *image, const char *detail);
   Jsonb *after_of(const Images &images) { return joined_images(image_member(images.payload, "after"), image_member(images.personal, "after")); }
 
   Oid relid_;
@@ -118,10 +119,10 @@ class Reconciliation {
   MemoryContext memory_;      // of a step
   MemoryContext row_memory_;  // of the row at hand
   bool has_row_, is_repeated_;
-  Place row_place_;
+  RowPlace row_place_;
   Images row_;
   // The event at hand.
-  Place event_place_;
+  RowPlace event_place_;
   Uuid event_organization_;
   int64 event_sequence_;
   const char *event_action_;
@@ -210,7 +211,7 @@ void Reconciliation::read_member(Oid relid) {
     CHECK_FOR_INTERRUPTS();
     MemoryContextReset(memory_);
     slot_getallattrs(slot);
-    Place place{};
+    RowPlace place{};
     place.has_organization = table.organization_of(slot, &place.organization);
     if (place.has_organization && !readable_.has(place.organization)) continue;
     if (slot->tts_isnull[table.entity_id.attnum - 1]) {
@@ -244,11 +245,11 @@ void Reconciliation::read_member(Oid relid) {
 bool Reconciliation::next_row() {
   is_repeated_ = false;
   bool was_one = false;
-  Place last{};
+  RowPlace last{};
   for (;;) {
     if (TTS_EMPTY(sorted_) && !tuplesort_gettupleslot(sort_, true, false, sorted_, nullptr)) return was_one;
     slot_getallattrs(sorted_);
-    Place place{!sorted_->tts_isnull[0], {}, uuid_of(sorted_->tts_values[1])};
+    RowPlace place{!sorted_->tts_isnull[0], {}, uuid_of(sorted_->tts_values[1])};
     if (place.has_organization) place.organization = uuid_of(sorted_->tts_values[0]);
     if (was_one && place.compare(last) != 0) return true;
     is_repeated_ = was_one;
@@ -263,13 +264,13 @@ bool Reconciliation::next_row() {
   }
 }
 
-void Reconciliation::tell(const Place &place, const char *verdict, List *columns, int64 sequence, Jsonb *image, const char *detail) {
+void Reconciliation::tell(const RowPlace &place, const char *verdict, List *columns, int64 sequence, Jsonb *image, const char *detail) {
   UnexplainedRow row{place.has_organization ? &place.organization : nullptr, place.entity, text_of(image, id_column_), verdict, names_array(columns), sequence, detail};
   use_(context_, row);
 }
 
 // A row without an event.
-void Reconciliation::judge_alone(const Place &place, const Images &row) {
+void Reconciliation::judge_alone(const RowPlace &place, const Images &row) {
   Jsonb *image = image_member(row.payload, "after");
   Anchor anchor;
   bool is_retired = place.has_organization ? any_retired_ && anchors_.find(place.organization, PG_INT64_MAX, &anchor) : any_retired_;
@@ -293,11 +294,19 @@ void Reconciliation::compare(const Images &event, const Images &row, Comparison 
   each_column(is, said, [&](std::string_view column, JsonbValue &mine, JsonbValue *other) {
     if (other != nullptr && !may_be_same(&mine, other)) found->changed = lappend(found->changed, name(column));
   });
+  // What one side holds and no event can hold on the other is not the same; what was too large may be, for the limit may have moved.
+  auto judge_omission = [&](std::string_view column, JsonbValue *omission) {
+    char *reason = text_of(JsonbValueToJsonb(omission), "reason");
+    if (reason != nullptr && strcmp(reason, reason_json) == 0)
+      found->changed = lappend(found->changed, name(column));
+    else
+      untold(column, not_whole);
+  };
   each_column(is, said_omitted, [&](std::string_view column, JsonbValue &, JsonbValue *other) {
-    if (other != nullptr) untold(column, not_whole);
+    if (other != nullptr) judge_omission(column, other);
   });
-  each_column(is_omitted, said, [&](std::string_view column, JsonbValue &, JsonbValue *other) {
-    if (other != nullptr) untold(column, not_whole);
+  each_column(is_omitted, said, [&](std::string_view column, JsonbValue &mine, JsonbValue *other) {
+    if (other != nullptr) judge_omission(column, &mine);
   });
   // What no event can hold is told by its digest.
   each_column(is_omitted, said_omitted, [&](std::string_view column, JsonbValue &mine, JsonbValue *other) {

@@ -2,6 +2,7 @@
 // spine.set_person_scores lets them be scored.
 #include "core/risk.h"
 
+#include "core/uuid.h"
 #include "server/errors.h"
 #include "server/growing_array.h"
 #include "store/emit.h"
@@ -133,7 +134,7 @@ bool persons_argument(const Subject &subject) {
 
 // One key's, while its findings come.
 struct Group {
-  Datum organization, key;
+  Datum organization = 0, key = 0;
   Parts parts;
   bool is_there = false;
 
