@@ -23,9 +23,9 @@ constexpr const char *expression = R"sql(
       'severity_id', CASE event.severity WHEN 'low' THEN 2 WHEN 'medium' THEN 3 WHEN 'high' THEN 4 ELSE 5 END, 'severity', initcap(event.severity::text),
       'time', m.chained, 'message', CASE k.class WHEN 3004 THEN event.event_type ELSE coalesce(event.payload ->> 'sentence', event.payload ->> 'reason') END,
       'actor', jsonb_build_object('user', jsonb_build_object('uid', event.actor_id,
-        'type_id', CASE event.actor_type WHEN 'human' THEN 1 WHEN 'system' THEN 3 ELSE 99 END, 'type', initcap(event.actor_type::text))),
+        'type_id', CASE event.actor_type WHEN 'human' THEN 1 WHEN 'system' THEN 3 ELSE 99 END, 'type', CASE event.actor_type WHEN 'human' THEN 'User' ELSE initcap(event.actor_type::text) END)),
       'metadata', jsonb_build_object('version', '1.5.0', 'uid', event.id, 'event_code', event.event_type, 'sequence', event.sequence, 'tenant_uid', event.organization_id,
-        'correlation_uid', event.correlation_id, 'original_time', to_jsonb(event.occurred_at AT TIME ZONE 'UTC') #>> '{}', 'logged_time', m.chained,
+        'correlation_uid', event.correlation_id, 'original_time', to_jsonb(event.occurred_at AT TIME ZONE 'UTC') #>> '{}' || 'Z', 'logged_time', m.chained,
         'log_name', 'spine.events', 'product', jsonb_build_object('name', 'people_os_spine', 'vendor_name', 'people_os_spine')),
       'raw_data', spine.canonical_event($1), 'raw_data_hash', jsonb_build_object('algorithm_id', 3, 'algorithm', 'SHA-256', 'value', encode(event.event_hash, 'hex')))
     || CASE k.class WHEN 3004 THEN jsonb_build_object('entity', jsonb_build_object('uid', event.entity_id, 'type', event.domain || '.' || event.entity_type))

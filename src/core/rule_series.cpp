@@ -37,10 +37,11 @@ std::string moment_text(int64_t time) {
 
 bool counts(const Rule &rule) { return rule.field_name.empty(); }
 
-std::string what(const Rule &rule) { return counts(rule) ? "events" : rule.field_name + " in all"; }
+std::string what(const Rule &rule) { return counts(rule) ? " events" : " of " + rule.field_name; }
 
 // To the third digit behind the point, as nobody needs more to judge.
-std::string rounded(double number) { return number_text(std::abs(number) < 1e12 ? std::round(number * 1000) / 1000 : number); }
+double rounded(double number) { return std::abs(number) < 1e12 ? std::round(number * 1000) / 1000 : number; }
+std::string rounded_text(double number) { return number_text(rounded(number)); }
 
 void rest_on_entries(const RuleGroup &group, int64_t begin, RuleVerdict *verdict) {
   for (const GroupEntry &entry : group.entries) verdict->sequences.push_back(entry.sequence);
@@ -93,9 +94,9 @@ bool judge_values(const Rule &rule, const RuleGroup &group, int64_t begin, RuleS
     if ((rule.above && x > foreseen + half) || (rule.below && x < foreseen - half)) {
       rest_on_entries(group, begin, verdict);
       double lower = counts(rule) ? std::max(0.0, foreseen - half) : foreseen - half;
-      verdict->told = when + " there were " + number_text(x) + " " + what(rule) + ", where " + rounded(foreseen) + " were foreseen, and from " + rounded(lower) + " to " +
-                      rounded(foreseen + half) + " are usual";
-      verdict->numbers = {{"value", x}, {"foreseen", foreseen}, {"lower", lower}, {"upper", foreseen + half}};
+      verdict->told = when + ": " + rounded_text(x) + what(rule) + ", where " + rounded_text(foreseen) + " is foreseen, and from " + rounded_text(lower) + " to " +
+                      rounded_text(foreseen + half) + " is usual";
+      verdict->numbers = {{"value", x}, {"foreseen", rounded(foreseen)}, {"lower", rounded(lower)}, {"upper", rounded(foreseen + half)}};
     }
   }
   if (!smoother.add(x)) return true;  // a sum that no detector takes teaches nothing
@@ -104,9 +105,9 @@ bool judge_values(const Rule &rule, const RuleGroup &group, int64_t begin, RuleS
     if (reached.by_forecast != 0) {
       rest_on_entries(group, begin, verdict);
       double foreseen = smoother.forecast(reached.by_forecast).value;
-      verdict->told = "if it goes on like this, the step from " + moment_text(begin + reached.by_forecast * rule.timespan) + " UTC on brings " + rounded(foreseen) + " " +
-                      what(rule) + ", and the limit is " + rounded(rule.threshold) + "; " + when + " there were " + number_text(x);
-      verdict->numbers = {{"value", x}, {"foreseen", foreseen}, {"limit", rule.threshold}, {"steps", reached.by_forecast}};
+      verdict->told = "if it goes on like this, the step from " + moment_text(begin + reached.by_forecast * rule.timespan) + " UTC on brings " + rounded_text(foreseen) + what(rule) +
+                      ", and the limit is " + rounded_text(rule.threshold) + "; " + when + ": " + rounded_text(x);
+      verdict->numbers = {{"value", x}, {"foreseen", rounded(foreseen)}, {"limit", rule.threshold}, {"steps", reached.by_forecast}};
     }
   }
   uint8_t state[SeasonalSmoother::max_state_size];
@@ -146,14 +147,14 @@ void judge_shares(const Rule &rule, const RuleGroup &group, int64_t begin, RuleS
       });
       order.resize(std::min<size_t>(order.size(), 3));
       std::vector<const SeriesBin *> named;
-      verdict->told = "from " + moment_text(begin) + " to " + moment_text(begin + rule.timespan) + " UTC the shares of " + rule.field_name + " moved by " + rounded(divergence) +
+      verdict->told = "from " + moment_text(begin) + " to " + moment_text(begin + rule.timespan) + " UTC the shares of " + rule.field_name + " moved by " + rounded_text(divergence) +
                       " of 1";
       for (size_t i : order) {
         named.push_back(&series.bins[i]);
         verdict->told += ", " + series.bins[i].name + " from " + percent(bins[i].share_before) + " to " + percent(bins[i].share_now);
       }
       rest_on_bins(named, begin, group.due, verdict);
-      verdict->numbers = {{"divergence", divergence}, {"before", before}, {"now", now}};
+      verdict->numbers = {{"divergence", rounded(divergence)}, {"before", rounded(before)}, {"now", now}};
     }
   }
   for (SeriesBin &bin : series.bins) {
@@ -183,10 +184,10 @@ void judge_digits(const Rule &rule, const RuleGroup &group, int64_t begin, RuleS
     for (const SeriesBin &bin : series.bins)
       if (bin.name == std::string(1, static_cast<char>('1' + most))) named.push_back(&bin);
     verdict->told = "until " + moment_text(begin + rule.timespan) + " UTC the first digits of " + std::to_string(all) + " numbers in " + rule.field_name +
-                    " do not follow Benford's law: their shares are off by " + rounded(test.distance) + " on average, and " + std::string(1, static_cast<char>('1' + most)) + " begins " +
+                    " do not follow Benford's law: their shares are off by " + rounded_text(test.distance) + " on average, and " + std::string(1, static_cast<char>('1' + most)) + " begins " +
                     percent(test.share[most]) + " of them, where " + percent(test.expected[most]) + " are expected";
     rest_on_bins(named, begin, group.due, verdict);
-    verdict->numbers = {{"numbers", static_cast<double>(all)}, {"distance", test.distance}, {"chi_square", test.chi_square}};
+    verdict->numbers = {{"numbers", static_cast<double>(all)}, {"distance", rounded(test.distance)}, {"chi_square", rounded(test.chi_square)}};
   }
   series.bins.clear();
 }

@@ -216,6 +216,8 @@ bool take_series(std::string_view *in, RuleSeries *series) {
   if (!take(in, &is_partial) || is_partial > 1 || !take(in, &series->begin) || !take(in, &series->value) || !take(in, &series->events) || !take(in, &series->silent) ||
       !take_text(in, &series->model) || !take(in, &bins))
     return false;
+  constexpr int64_t furthest = INT64_MAX / 2;  // so that no sum of moments overflows
+  if (series->begin > furthest || series->begin < -furthest) return false;
   series->is_on = true;
   series->is_partial = is_partial == 1;
   for (int i = 0; i < bins; i++) {
@@ -349,7 +351,11 @@ bool read_group(std::string_view stored, RuleGroup *group) {
   uint8_t form;
   if (!take(&stored, &form) || (form != stored_form && form != stored_series_form) || !take(&stored, &group->due) || !take(&stored, &group->quiet_until)) return false;
   if (group->quiet_until != 0 && !take(&stored, &group->finding)) return false;
-  if (form == stored_series_form && !take_series(&stored, &group->series)) return false;
+  if (form == stored_series_form) {
+    if (!take_series(&stored, &group->series)) return false;
+    constexpr int64_t longest_step = int64_t{366} * 86400 * 1000000;
+    if (group->due < group->series.begin || group->due - group->series.begin >= longest_step) return false;
+  }
   while (!stored.empty()) {
     GroupEntry entry{0, 0, 0, 1, 0, {}};
     uint8_t flags;

@@ -89,7 +89,7 @@ struct Watched {
       spine::RuleGroup group;
       EXPECT_TRUE(spine::read_group(state, &group));
       if (group.due == 0 || group.due >= at * minute) continue;
-      EXPECT_EQ(watch.end_waiting({key.first, key.second}, 0, state), Status::ok);
+      EXPECT_EQ(watch.end_waiting({key.first, key.second}, 0, state, at * minute), Status::ok);
     }
     keep();
     return *this;
