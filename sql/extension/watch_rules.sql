@@ -575,9 +575,10 @@ CREATE VIEW spine.rule_library WITH (security_invoker = true) AS
       {"name": "says nothing", "finds": 0, "events": [{"event_type": "finance.invoice.created"}]}]$tests$::jsonb),
     ('unusual_activity', 'general', '{"ISO 27001 A.8.15","PCI DSS 10"}'::text[],
      $rule$[
-      {"title": "any", "name": "any", "detection": {"selection": {"event_type": "*"}, "condition": "selection"}},
+      {"title": "any", "name": "any", "detection": {"selection": {"event_type": "*"}, "monthly": {"domain": "payroll"},
+       "condition": "selection and not monthly"}},
       {"title": "A day unlike the days before",
-       "description": "So many or so few events in a day that they lie 6 deviations off what the weeks before let expect. It learns for 15 days, and knows weekdays, but no holidays and no ends of months.",
+       "description": "So many or so few events in a day that they lie 6 deviations off what the weeks before let expect. It learns for 15 days, and knows weekdays, but no holidays and no ends of months: payroll is left out.",
        "level": "low", "correlation": {"type": "baseline", "rules": ["any"], "timespan": "1d", "deviations": 6,
        "side": "both"}}]$rule$::jsonb,
      $tests$[
