@@ -36,6 +36,9 @@ SELECT jsonb_pretty(j #- '{metadata,uid}' #- '{metadata,logged_time}' #- '{time}
 SELECT (j ->> 'time')::bigint = floor(extract(epoch FROM e."timestamp") * 1000) AS time, j #> '{finding_info,related_events}' AS related, j #>> '{finding_info,related_events_count}' AS count,
        (j #>> '{finding_info,last_seen_time}')::bigint <= (j ->> 'time')::bigint AS seen_before, j ->> 'message' AS message, j #>> '{finding_info,uid}' = e.entity_id::text AS uid
   FROM spine.events e, spine.to_ocsf(e) j WHERE organization_id = :'o' AND event_type = 'platform.finding.raised' AND payload ->> 'rule' = 'ocsf_rule';
+-- As a CloudEvent.
+SELECT c ->> 'type' AS type, c #>> '{data,rule}' AS rule, c ->> 'subject' = 'finding/' || e.entity_id AS subject
+  FROM spine.events e, spine.to_cloudevent(e) c WHERE organization_id = :'o' AND event_type LIKE 'platform.finding.%' AND payload ->> 'rule' = 'ocsf_rule' ORDER BY sequence;
 -- Nothing of persons, whatever the role sees; and of an erased payload that it is gone.
 SELECT bool_or(spine.to_ocsf(e)::text LIKE '%Ada%') AS tells FROM spine.events e WHERE organization_id = :'o';
 SELECT spine.erase_entity(:'o', 'ocs', 'thing', :'e', 'asked for', '{payload,personal}') \g /dev/null
@@ -44,3 +47,5 @@ SELECT spine.to_ocsf(NULL);
 SELECT spine.enable_rule('ocsf_rule', false, 'the test ended'), spine.enable_rule('ocsf_free', false, 'the test ended');
 DROP TABLE required CASCADE;
 DROP FUNCTION lacks;
+-- Other tests list the subscriptions that there are.
+SELECT spine.drop_subscription('platform.watch');

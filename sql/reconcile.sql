@@ -154,3 +154,5 @@ RESET search_path;
 DROP SCHEMA reconcile CASCADE;
 DROP ROLE rec_reader;
 SELECT spine.forget_watch(kind, table_name) FROM spine.watches WHERE table_name LIKE 'reconcile.%' \g /dev/null
+-- Other tests list the subscriptions that there are.
+SELECT spine.drop_subscription('platform.watch');

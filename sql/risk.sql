@@ -78,3 +78,5 @@ SELECT spine.enable_rule('risk_' || level, false, 'the test ended') FROM unnest(
 DROP FUNCTION refused;
 SELECT spine.revoke_all('risk_reader');
 DROP ROLE risk_reader;
+-- Other tests list the subscriptions that there are.
+SELECT spine.drop_subscription('platform.watch');
