@@ -144,6 +144,17 @@ SELECT spine.capture_changes('odd', 'rec', 'odd', 'id', 'organization_id', perso
 SELECT from_empty FROM spine.watches WHERE table_name = 'reconcile.odd';
 SELECT id, verdict, columns, detail FROM spine.reconcile_table('odd') ORDER BY id;
 
+-- Where an inner statement's event stands before that of the statement that ran it, the events do not say which was last.
+CREATE TABLE inner_first (id int PRIMARY KEY, organization_id uuid, n int);
+SELECT spine.capture_changes('inner_first', 'rec', 'inner', 'id', 'organization_id');
+CREATE FUNCTION once_more() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE reconcile.inner_first SET n = n + 1 WHERE id = NEW.id; RETURN NULL; END $$;
+CREATE TRIGGER once_more AFTER INSERT ON inner_first FOR EACH ROW EXECUTE FUNCTION once_more();
+COPY inner_first FROM stdin;
+1	00000000-0000-4000-8000-0000ec001c01	1
+\.
+SELECT event_type FROM spine.events WHERE entity_type = 'inner' ORDER BY sequence;
+SELECT id, verdict, columns, detail FROM spine.reconcile_table('inner_first');
+
 -- What is not captured.
 CREATE TABLE free (id int);
 SELECT refused('SELECT * FROM spine.reconcile_table(''free'')');
