@@ -23,11 +23,17 @@ export function show(view, {query}) {
             [
               [
                 query.organization ? 'Action' : 'Organization',
-                ({organization, key}) => (query.organization ? visible(key) : link(`/findings?organization=${organization}`, uuid(organization))),
+                ({organization, key}) =>
+                  query.organization
+                    ? visible(key)
+                    : link(`/findings?organization=${organization}`, uuid(organization)),
               ],
               [
                 'Risk, of 100',
-                ({risk}) => [make('meter', {min: '0', max: '100', value: String(risk), 'aria-label': `Risk ${risk} of 100`}), ` ${risk}`],
+                ({risk}) => [
+                  make('meter', {min: '0', max: '100', value: String(risk), 'aria-label': `Risk ${risk} of 100`}),
+                  ` ${risk}`,
+                ],
                 'number',
               ],
               ['Findings', ({findings}) => grouped(BigInt(findings)), 'number'],
