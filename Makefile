@@ -12,7 +12,7 @@ OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
 
 # The install script's parts in the order in which they run: sql/extension/NAME.sql, one a capability.
 SCRIPT_PARTS = refuse events chain access emit context event_types read subscriptions history hash verify views \
-  capture required_events migrations cloudevents privacy wipe partitions proof series watch watch_rules guard metrics rights
+  capture required_events migrations cloudevents ocsf privacy wipe partitions proof series watch watch_rules guard metrics rights
 
 # One regression test a subject; setup makes the extension and the roles that the others use.
 REGRESS = setup $(filter-out setup,$(sort $(patsubst expected/%.out,%,$(wildcard expected/*.out))))

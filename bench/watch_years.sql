@@ -22,7 +22,7 @@ INSERT INTO happens (org, at, event_type, entity, actor, payload)
 INSERT INTO happens (org, at, event_type, entity, actor, payload)
   SELECT org, hour_of(day, 9, 17), 'sales.order.placed', gen_random_uuid(), 'shop', '{"items": 3}' FROM days, generate_series(1, 60);
 WITH made AS (
-  SELECT org, hour_of(day, 8, 12) AS at, gen_random_uuid() AS id, clerk('clerk', 6) AS maker, round((exp(6 + 1.2 * random() * 2))::numeric, 2) + 0.37 AS amount
+  SELECT org, hour_of(day, 8, 12) AS at, gen_random_uuid() AS id, clerk('clerk', 6) AS maker, round((10 ^ (1.955 + 2 * random()))::numeric, 2) + 0.37 AS amount
     FROM days, generate_series(1, 12) WHERE works),
 approved AS (SELECT made.*, clerk('head', 4) AS checker FROM made),
 put AS (INSERT INTO happens (org, at, event_type, entity, actor, payload)
@@ -30,7 +30,7 @@ put AS (INSERT INTO happens (org, at, event_type, entity, actor, payload)
 INSERT INTO happens (org, at, event_type, entity, actor)
   SELECT org, at + interval '3 hours' * (0.2 + random()), 'finance.invoice.approved', id, checker FROM approved;
 INSERT INTO happens (org, at, event_type, entity, actor, payload)
-  SELECT org, hour_of(day, 9, 16), 'finance.expense.submitted', gen_random_uuid(), clerk('traveller', 40), jsonb_build_object('amount', round((20 + 400 * random())::numeric, 2) + 0.01)
+  SELECT org, hour_of(day, 9, 16), 'finance.expense.submitted', gen_random_uuid(), clerk('traveller', 40), jsonb_build_object('amount', round((10 ^ (1 + 2 * random()))::numeric, 2) + 0.01)
     FROM days, generate_series(1, 8) WHERE works;
 INSERT INTO happens (org, at, event_type, entity, actor, payload)
   SELECT org, at + i * interval '20 minutes', (ARRAY['access.permission.requested', 'access.permission.approved', 'access.permission.granted'])[i], id,

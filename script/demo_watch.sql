@@ -49,3 +49,10 @@ COMMIT;
 SELECT sequence, event_type, payload ->> 'reason' AS reason FROM spine.events
  WHERE organization_id = :'ACME' AND entity_type = 'finding' ORDER BY sequence;
 \set ECHO none
+
+\echo
+\echo '== What that makes: a score of the organization, with its parts; persons have none unless a superuser says so'
+\set ECHO queries
+SELECT round(risk) AS risk, findings FROM spine.measure_risk(:'ACME');
+SELECT rule, severity, score, round(share) AS share FROM spine.explain_risk(:'ACME');
+\set ECHO none

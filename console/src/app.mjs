@@ -153,6 +153,7 @@ export function makeApp({access, origins, throttle, proxies, writes}) {
     '/chains': chains.list,
     '/chains/:organization': chains.page,
     '/findings': findings.list,
+    '/risks': findings.risks,
     '/findings/:id': findings.page,
   }))
     api.get(path, answer(question));

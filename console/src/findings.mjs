@@ -1,4 +1,4 @@
-// What the watch found, where it is installed.
+// What the watch found, and the risk that it makes.
 import {rows, transaction, uuid} from './ask.mjs';
 import {Refusal} from './refusal.mjs';
 
@@ -6,13 +6,8 @@ const PAGE = 50;
 const VERDICTS = ['confirmed', 'dismissed', 'closed'];
 const COLUMNS = `id, organization_id, rule, rule_version, severity, raised_at, sequence, title, sentence, repeats, last_repeat, verdict, closed_at, closed_by, reason`;
 
-const installed = async session =>
-  (await rows(session, "SELECT to_regclass('spine.findings') IS NOT NULL AS there"))[0].there;
-
 export async function summary(session) {
-  if (!(await installed(session))) return {installed: false};
   return {
-    installed: true,
     open: await rows(
       session,
       'SELECT severity, count(*) AS findings FROM spine.findings WHERE verdict IS NULL GROUP BY 1 ORDER BY 1 DESC',
@@ -20,9 +15,20 @@ export async function summary(session) {
   };
 }
 
+// The organizations of the highest risk; of one that is named, its actions.
+export async function risks(session, {organization}) {
+  return {
+    risks: await rows(
+      session,
+      `SELECT of_organization AS organization, key, round(risk)::integer AS risk, findings FROM spine.measure_risk($1, $2) r
+        ORDER BY r.risk DESC, key LIMIT 10`,
+      [organization ? uuid(organization, 'organization') : null, organization ? 'action' : 'organization'],
+    ),
+  };
+}
+
 // The newest first; of those that are open, or of all.
 export async function list(session, {all, organization, cursor}) {
-  if (!(await installed(session))) return {installed: false};
   const [raised, id] = (cursor ?? '').split('/');
   if (cursor && !/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$/.test(raised))
     throw new Refusal(400, `The place is none: ${cursor}`);
@@ -41,13 +47,12 @@ export async function list(session, {all, organization, cursor}) {
   );
   const more = findings.length > PAGE;
   if (more) findings.pop();
-  return {installed: true, findings, cursor: more ? `${findings.at(-1).raised_at}/${findings.at(-1).id}` : null};
+  return {findings, cursor: more ? `${findings.at(-1).raised_at}/${findings.at(-1).id}` : null};
 }
 
 // A finding with the events that it rests on, as they are stored now.
 export async function page(session, {id}) {
   const finding = uuid(id, 'finding');
-  if (!(await installed(session))) throw new Refusal(404, 'The watch is not installed in this database.');
   const [[told], events, [{actor}]] = await Promise.all([
     rows(session, `SELECT ${COLUMNS}, spine.canonical_json(numbers) AS numbers FROM spine.findings WHERE id = $1`, [
       finding,

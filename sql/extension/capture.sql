@@ -4,6 +4,7 @@ CREATE TABLE spine.watches (
   kind       text   COLLATE "C" NOT NULL,
   table_name text   COLLATE "C" NOT NULL,
   arguments  text[] NOT NULL,
+  from_empty boolean NOT NULL DEFAULT false,
   CONSTRAINT watches_pkey PRIMARY KEY (kind, table_name),
   CONSTRAINT watches_kind_check CHECK (kind IN ('capture', 'rule'))
 );
@@ -13,6 +14,8 @@ COMMENT ON TABLE spine.watches IS
 COMMENT ON COLUMN spine.watches.kind IS 'capture, or rule: what spine.require_events asks for';
 COMMENT ON COLUMN spine.watches.table_name IS 'The table by its schema and name, quoted where need be, for another may take its name';
 COMMENT ON COLUMN spine.watches.arguments IS 'The arguments of its triggers';
+COMMENT ON COLUMN spine.watches.from_empty IS
+  'Of a capture: whether there was no row when it began, so that each row has an event; spine.reconcile_table goes by it';
 COMMENT ON CONSTRAINT watches_pkey ON spine.watches IS 'A table is captured once, and held to the rule once';
 COMMENT ON INDEX spine.watches_pkey IS 'Finds what was said of a table';
 COMMENT ON CONSTRAINT watches_kind_check ON spine.watches IS 'What a table can be watched for';
@@ -61,6 +64,24 @@ CREATE FUNCTION spine.stop_capture("table" regclass) RETURNS void
 COMMENT ON FUNCTION spine.stop_capture(regclass) IS
   'Undoes spine.capture_changes, for what inherits from the table too. The caller owns the table. Raises SP026 where it '
   'is not captured, or is with another, 42501';
+
+CREATE FUNCTION spine.reconcile_table("table" regclass) RETURNS TABLE (
+  of_organization uuid,
+  entity_id       uuid,
+  id              text,
+  verdict         text,
+  columns         text[],
+  sequence        bigint,
+  detail          text
+)
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'spine_reconcile_table';
+COMMENT ON FUNCTION spine.reconcile_table(regclass) IS
+  'The rows of a captured table that are not what its events say, in the organizations that the role may read: missing (an event says '
+  'there is such a row), extra (no event says so), changed (in these columns), and cannot_tell with the reason in detail: of a row from '
+  'before its capture, an erased, withheld or retired event. Nothing of a row but its id. sequence: the newest event about the row. Finds what '
+  'was done with the triggers off. Reads all of the table and all its events, under one snapshot; needs SELECT on both, and no row '
+  'security on the table for the role. Raises SP143 for a table that is not captured, SP026 for a definition that no longer fits, 42501';
 
 CREATE FUNCTION spine.follow_partitions() RETURNS event_trigger
   LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_follow_partitions';

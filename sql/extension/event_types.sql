@@ -52,6 +52,7 @@ INSERT INTO spine.event_types (name, description, default_severity) VALUES
   ('platform.finding.confirmed', 'A person confirmed a finding', 'medium'),
   ('platform.finding.dismissed', 'A person dismissed a finding', 'medium'),
   ('platform.finding.closed', 'A person closed a finding that nobody can judge', 'medium'),
+  ('platform.person_scores.set', 'Scores of persons were turned on or off', 'high'),
   ('platform.rule.set', 'A rule of the watch was set, changed, turned on or off', 'high'),
   ('platform.migration.applied', 'The schema of a database was changed', 'medium'),
   ('platform.personal.erased', 'Parts of events were erased', 'high'),

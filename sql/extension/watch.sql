@@ -261,7 +261,7 @@ COMMENT ON FUNCTION spine.set_calendar(uuid, text, text, date[], integer[], inte
 CREATE VIEW spine.findings WITH (security_invoker = true) AS
   SELECT f.organization_id, f.id, f.rule, f.rule_version, r.severity, r."timestamp" AS raised_at, r.sequence,
          r.payload ->> 'title' AS title, r.payload ->> 'sentence' AS sentence, r.payload -> 'numbers' AS numbers, r.payload -> 'events' AS events,
-         f.repeats, f.last_repeat, c.action AS verdict, c."timestamp" AS closed_at, c.actor_id AS closed_by, c.payload ->> 'reason' AS reason
+         (r.payload ->> 'to')::timestamptz AS happened_at, f.repeats, f.last_repeat, c.action AS verdict, c."timestamp" AS closed_at, c.actor_id AS closed_by, c.payload ->> 'reason' AS reason
     FROM spine.finding_records f
     LEFT JOIN spine.events r ON r.id = f.raised_event AND r.organization_id = f.organization_id
     LEFT JOIN spine.events c ON c.id = f.closed_event AND c.organization_id = f.organization_id;
@@ -279,6 +279,7 @@ COMMENT ON COLUMN spine.findings.title IS 'The rule''s';
 COMMENT ON COLUMN spine.findings.sentence IS 'What was found';
 COMMENT ON COLUMN spine.findings.numbers IS 'The numbers that decided';
 COMMENT ON COLUMN spine.findings.events IS 'The sequences and hashes of the events that it rests on';
+COMMENT ON COLUMN spine.findings.happened_at IS 'When the last of these was chained, or what did not come was due';
 COMMENT ON COLUMN spine.findings.repeats IS 'How often the same came again while it was told once';
 COMMENT ON COLUMN spine.findings.last_repeat IS 'When that was last';
 COMMENT ON COLUMN spine.findings.verdict IS 'confirmed, dismissed or closed; NULL: it is open';
@@ -306,3 +307,51 @@ CREATE FUNCTION spine.grant_watcher(role regrole) RETURNS void
 COMMENT ON FUNCTION spine.grant_watcher(regrole) IS
   'Lets a role set rules and calendars, and run the watch over all organizations. It reads rules and no event by that. Runs with the '
   'caller''s rights. Raises 22004 for a null role, 42704 for one that does not exist, SP006 as spine.grant_emitter does, 42501';
+
+CREATE FUNCTION spine.measure_risk(
+  organization_id uuid        DEFAULT NULL,
+  subject         text        DEFAULT 'organization',
+  half_life       interval    DEFAULT '30 days',
+  moment          timestamptz DEFAULT NULL
+) RETURNS TABLE (
+  of_organization uuid,
+  key             text,
+  risk            double precision,
+  findings        bigint
+)
+  LANGUAGE c STABLE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_measure_risk';
+COMMENT ON FUNCTION spine.measure_risk(uuid, text, interval, timestamptz) IS
+  'Scores from 0 to 100 of an organization, or of each that the role may read, from its findings until a moment (NULL: now), or of each '
+  'action (event type), entity or actor that they rest on (subject): one row a key. A finding counts 21, 47, 73 or 99 by its severity, half '
+  'of that after each half_life; the i-th largest is weighed by i^-1.5. Dismissed findings do not count. Entities that are persons, and '
+  'actors, are scored where spine.set_person_scores says so. Raises SP141 for another subject, half_life or moment, SP142 for actors that '
+  'are not scored, SP045 for a damaged event, 42501';
+
+CREATE FUNCTION spine.explain_risk(
+  organization_id uuid,
+  subject         text        DEFAULT 'organization',
+  key             text        DEFAULT NULL,
+  half_life       interval    DEFAULT '30 days',
+  moment          timestamptz DEFAULT NULL
+) RETURNS TABLE (
+  finding  uuid,
+  rule     text,
+  severity text,
+  last_at  timestamptz,
+  score    double precision,
+  faded    double precision,
+  share    double precision,
+  sentence text
+)
+  LANGUAGE c STABLE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_explain_risk';
+COMMENT ON FUNCTION spine.explain_risk(uuid, text, text, interval, timestamptz) IS
+  'The parts of a risk that spine.measure_risk gives, a finding each, the largest first: its score by severity, what is left of that with '
+  'age, and its share of the risk; the shares add up to it. key: an event type, or the uuid of an entity or actor; NULL for the '
+  'organization. Raises what spine.measure_risk does, and SP005 for a null organization';
+
+CREATE FUNCTION spine.set_person_scores(enabled boolean, reason text) RETURNS uuid
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_set_person_scores';
+COMMENT ON FUNCTION spine.set_person_scores(boolean, text) IS
+  'Says from the commit on whether spine.measure_risk and explain_risk score actors, and entities that are persons; until it is called they '
+  'do not. Emits platform.person_scores.set in the platform''s chain, which is where it is kept, and returns the event''s id. For '
+  'superusers. Raises 22004 for a null or no reason, 42501, 25006, and what spine.emit_event raises';

@@ -572,7 +572,104 @@ CREATE VIEW spine.rule_library WITH (security_invoker = true) AS
        "occurred_at": "2025-12-01T00:00:00Z"}]},
       {"name": "yesterday", "finds": 0, "events": [{"event_type": "finance.invoice.created",
        "occurred_at": "2026-01-04T12:00:00Z"}]},
-      {"name": "says nothing", "finds": 0, "events": [{"event_type": "finance.invoice.created"}]}]$tests$::jsonb)
+      {"name": "says nothing", "finds": 0, "events": [{"event_type": "finance.invoice.created"}]}]$tests$::jsonb),
+    ('unusual_activity', 'general', '{"ISO 27001 A.8.15","PCI DSS 10"}'::text[],
+     $rule$[
+      {"title": "any", "name": "any", "detection": {"selection": {"event_type": "*"}, "monthly": {"domain": "payroll"},
+       "condition": "selection and not monthly"}},
+      {"title": "A day unlike the days before",
+       "description": "So many or so few events in a day that they lie 6 deviations off what the weeks before let expect. It learns for 15 days, and knows weekdays, but no holidays and no ends of months: payroll is left out.",
+       "level": "low", "correlation": {"type": "baseline", "rules": ["any"], "timespan": "1d", "deviations": 6,
+       "side": "both"}}]$rule$::jsonb,
+     $tests$[
+      {"name": "sixty more", "finds": 1, "events": [{"event_type": "hcm.employee.updated", "after": "6 hours",
+       "times": 80}, {"event_type": "hcm.employee.updated", "after": "1 minute", "times": 60}], "wait": "1 day"},
+      {"name": "as ever", "finds": 0, "events": [{"event_type": "hcm.employee.updated", "after": "6 hours",
+       "times": 90}], "wait": "6 hours"},
+      {"name": "silence", "finds": 1, "events": [{"event_type": "hcm.employee.updated", "after": "20 minutes",
+       "times": 1500}], "wait": "3 days"},
+      {"name": "nothing was learned yet", "finds": 0, "events": [{"event_type": "hcm.employee.updated",
+       "after": "6 hours", "times": 40}, {"event_type": "hcm.employee.updated", "times": 60}], "wait": "1 day"}]$tests$::jsonb),
+    ('failed_logins', 'access', '{"ISO 27001 A.8.15","PCI DSS 10","HIPAA 164.312(b)"}'::text[],
+     $rule$[
+      {"title": "failed", "name": "failed", "detection": {"selection": {"event_type": "access.login.failed"},
+       "condition": "selection"}},
+      {"title": "Far more failed logins than usual",
+       "description": "An hour with so many access.login.failed that they lie 6 deviations above what the weeks before let expect. It learns for 14 days. A slow attack that stays below is not seen.",
+       "level": "medium", "correlation": {"type": "baseline", "rules": ["failed"], "timespan": "1h", "deviations": 6}}]$rule$::jsonb,
+     $tests$[
+      {"name": "thirty in an hour", "finds": 1, "events": [{"event_type": "access.login.failed", "after": "1 hour",
+       "times": 350}, {"event_type": "access.login.failed", "times": 30}], "wait": "1 hour"},
+      {"name": "as ever", "finds": 0, "events": [{"event_type": "access.login.failed", "after": "1 hour",
+       "times": 380}]},
+      {"name": "others", "finds": 0, "events": [{"event_type": "access.login.failed", "after": "1 hour",
+       "times": 350}, {"event_type": "access.login.made", "times": 30}], "wait": "1 hour"}]$tests$::jsonb),
+    ('work_moved', 'general', '{"ISO 27001 A.8.15"}'::text[],
+     $rule$[
+      {"title": "any", "name": "any", "detection": {"selection": {"event_type": "*"}, "condition": "selection"}},
+      {"title": "The work is done in another way",
+       "description": "The shares of the event types in a week differ by a divergence of 0.2 from the weeks before, which fade. It judges where both sides have 100 events. A new application looks like this, too.",
+       "level": "low", "correlation": {"type": "drift", "rules": ["any"], "field": "event_type", "timespan": "7d",
+       "divergence": 0.2}}]$rule$::jsonb,
+     $tests$[
+      {"name": "exports in place of updates", "finds": 1, "events": [{"event_type": "hcm.employee.updated",
+       "after": "1 hour", "times": 336}, {"event_type": "access.data.exported", "after": "1 hour", "times": 170}],
+       "wait": "7 days"},
+      {"name": "as ever", "finds": 0, "events": [{"event_type": "hcm.employee.updated", "after": "1 hour",
+       "times": 500}], "wait": "7 days"},
+      {"name": "too few to tell", "finds": 0, "events": [{"event_type": "hcm.employee.updated", "after": "1 hour",
+       "times": 336}, {"event_type": "access.data.exported", "after": "3 hours", "times": 50}], "wait": "7 days"}]$tests$::jsonb),
+    ('invoice_digits', 'finance', '{"SOX 404"}'::text[],
+     $rule$[
+      {"title": "amounts", "name": "amounts", "detection": {"selection": {"event_type": "finance.invoice.created"},
+       "condition": "selection"}},
+      {"title": "First digits of invoices that look invented",
+       "description": "The first digits of 500 or more payload.amount of invoices, of 30 days or as many as it takes, are far off Benford's law. Many of one price, or a floor, look like this, too: a reason to look, and no proof.",
+       "level": "low", "correlation": {"type": "benford", "rules": ["amounts"], "field": "payload.amount",
+       "timespan": "30d"}}]$rule$::jsonb,
+     $tests$[
+      {"name": "all begin with 7", "finds": 1, "events": [{"event_type": "finance.invoice.created", "payload": {"amount": 712.5},
+       "times": 600}], "wait": "30 days"},
+      {"name": "as the law has it", "finds": 0, "events": [
+       {"event_type": "finance.invoice.created", "payload": {"amount": 1.25}, "times": 181},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 29.5}, "times": 106},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 333}, "times": 75},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 4.2}, "times": 58},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 51}, "times": 48},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 6400}, "times": 40},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 0.71}, "times": 35},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 8}, "times": 31},
+       {"event_type": "finance.invoice.created", "payload": {"amount": 930}, "times": 26}], "wait": "30 days"},
+      {"name": "too few", "finds": 0, "events": [{"event_type": "finance.invoice.created", "payload": {"amount": 712.5},
+       "times": 400}], "wait": "30 days"}]$tests$::jsonb),
+    ('expense_digits', 'finance', '{"SOX 404"}'::text[],
+     $rule$[
+      {"title": "amounts", "name": "amounts", "detection": {"selection": {"event_type": "finance.expense.submitted"},
+       "condition": "selection"}},
+      {"title": "First digits of expenses that look invented",
+       "description": "The first digits of 500 or more payload.amount of expenses, of 30 days or as many as it takes, are far off Benford's law. Many of one price, or a floor, look like this, too: a reason to look, and no proof.",
+       "level": "low", "correlation": {"type": "benford", "rules": ["amounts"], "field": "payload.amount",
+       "timespan": "30d"}}]$rule$::jsonb,
+     $tests$[
+      {"name": "all begin with 7", "finds": 1, "events": [{"event_type": "finance.expense.submitted", "payload": {"amount": 712.5},
+       "times": 600}], "wait": "30 days"},
+      {"name": "as the law has it", "finds": 0, "events": [
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 1.25}, "times": 181},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 29.5}, "times": 106},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 333}, "times": 75},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 4.2}, "times": 58},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 51}, "times": 48},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 6400}, "times": 40},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 0.71}, "times": 35},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 8}, "times": 31},
+       {"event_type": "finance.expense.submitted", "payload": {"amount": 930}, "times": 26}], "wait": "30 days"},
+      {"name": "too few", "finds": 0, "events": [{"event_type": "finance.expense.submitted", "payload": {"amount": 712.5},
+       "times": 400}], "wait": "30 days"}]$tests$::jsonb),
+    ('chain_not_verified', 'platform', '{"SOX 404","ISO 27001 A.8.15","PCI DSS 10"}'::text[],
+     $rule${"title": "A chain that nobody verified",
+       "description": "No verification of the chain was recorded (spine.record_verification) for 30 days, or the last one found a fault. Looked at once a day. It cannot tell who read what a verification said.",
+       "level": "medium", "correlation": {"type": "unverified", "timespan": "30d"}}$rule$::jsonb,
+     $tests$[]$tests$::jsonb)
   ) library (name, domain, control, definition, tests);
 COMMENT ON VIEW spine.rule_library IS 'The rules that come with the extension: for spine.add_library_rules, and to copy from. Needs SELECT';
 COMMENT ON COLUMN spine.rule_library.name IS 'Of the rule';
@@ -582,7 +679,7 @@ COMMENT ON COLUMN spine.rule_library.definition IS 'What spine.set_rule takes';
 COMMENT ON COLUMN spine.rule_library.tests IS 'Events that it must and must not find something in';
 
 CREATE FUNCTION spine.add_library_rules(reason text, names text[] DEFAULT NULL) RETURNS SETOF text
-  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 25 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_add_library_rules';
+  LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 30 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'spine_add_library_rules';
 COMMENT ON FUNCTION spine.add_library_rules(text, text[]) IS
   'Sets the rules of the library that have no version yet, or those of them that are named, and returns their names. Needs '
   'spine.grant_watcher. Raises SP135 for a name that is none of the library''s, and what spine.set_rule does';

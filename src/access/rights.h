@@ -107,12 +107,14 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "find_chain_faults", readers},
     {ObjectKind::function, "read_verify_progress", readers},
     {ObjectKind::function, "replay", readers},
+    {ObjectKind::function, "reconcile_table", readers},
     {ObjectKind::function, "entity_history", readers},
     {ObjectKind::function, "entity_as_of", readers},
     {ObjectKind::function, "canonical_json", readers},
     {ObjectKind::function, "canonical_event", readers},
     {ObjectKind::function, "event_digest", readers},
     {ObjectKind::function, "to_cloudevent", readers},
+    {ObjectKind::function, "to_ocsf", readers},
     {ObjectKind::function, "create_subscription", readers},
     {ObjectKind::function, "next_batch", readers},
     {ObjectKind::function, "acknowledge", readers},
@@ -159,6 +161,8 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "backtest_rule", readers},
     {ObjectKind::function, "explain_finding", readers},
     {ObjectKind::function, "close_finding", auditor},
+    {ObjectKind::function, "measure_risk", readers},
+    {ObjectKind::function, "explain_risk", readers},
 
     // By hand, to whom an administrator trusts with them.
     {ObjectKind::function, "register_event_type", nobody},
@@ -176,6 +180,7 @@ inline constexpr ExpectedRight expected_rights[] = {
     {ObjectKind::function, "retire_events", nobody},
     {ObjectKind::function, "verify_table", nobody},
     // They run with the caller's rights, so that only the owner and superusers get anywhere with them.
+    {ObjectKind::function, "set_person_scores", nobody},
     {ObjectKind::function, "wipe_erased", nobody},
     {ObjectKind::function, "grant_emitter", nobody},
     {ObjectKind::function, "grant_reader", nobody},

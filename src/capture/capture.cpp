@@ -1,15 +1,11 @@
 // spine.capture_change, the trigger function that turns the rows of a statement into events.
 #include "capture/capture.h"
 
-#include <algorithm>
-
-#include "capture/key_text.h"
+#include "capture/captured_table.h"
 #include "capture/definition.h"
-#include "capture/row_payload.h"
 #include "server/errors.h"
 #include "server/settings.h"
 #include "store/emit.h"
-#include "store/entity_uuid.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -38,32 +34,21 @@ class Capture {
  public:
   void open(const TriggerData *data);
   void run(Tuplestorestate *before, Tuplestorestate *after);
-  const char *name() const { return name_; }
+  const char *name() const { return table_.name; }
 
  private:
-  void read_definition(const Trigger *trigger);
-  void read_columns(const Trigger *trigger);
   void each_row(void (Capture::*use)(TupleTableSlot *, TupleTableSlot *), Tuplestorestate *before, Tuplestorestate *after);
   void add_left(TupleTableSlot *before, TupleTableSlot *after);
   void add_row(TupleTableSlot *before, TupleTableSlot *after);
   void add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed);
-  Uuid entity_of(TupleTableSlot *row);
   bool organization_of(TupleTableSlot *row, Uuid *organization);
   bool is_same_entity(TupleTableSlot *before, TupleTableSlot *after);
   void flush();
 
-  Relation relation_;
-  const char *name_;
-  Datum domain_, entity_type_, severity_;
+  CapturedTable table_;
+  Datum severity_;
   Datum created_, updated_, deleted_;  // the names of the events
-  RowColumn entity_id_, organization_;
-  bool has_organization_column_;
-  KeyText key_text_;  // of an entity id that is no uuid
-  RowColumn *columns_;
-  int count_;
   bool *is_changed_, *is_same_;  // of the row at hand, by column
-  RowPayload payload_;
-  bool needs_pinned_settings_;
   PinnedSettings pinned_;
   MemoryContext memory_;
   EventValues *events_;
@@ -72,71 +57,16 @@ class Capture {
   size_t bytes_;
 };
 
-void Capture::read_definition(const Trigger *trigger) {
-  char **arguments = trigger->tgargs;
-  if (trigger->tgnargs < capture_arguments)
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("trigger \"%s\" of table %s holds no definition", trigger->tgname, name_),
-                    errhint("spine.capture_changes makes these triggers.")));
-  const char *domain = arguments[capture_domain], *entity_type = arguments[capture_entity_type];
-  domain_ = text_datum(domain);
-  entity_type_ = text_datum(entity_type);
-  created_ = text_datum(psprintf("%s.%s.created", domain, entity_type));
-  updated_ = text_datum(psprintf("%s.%s.updated", domain, entity_type));
-  deleted_ = text_datum(psprintf("%s.%s.deleted", domain, entity_type));
-  entity_id_ = row_column(relation_, entity_column(relation_, arguments[capture_entity_id]), CurrentMemoryContext);
-  has_organization_column_ = arguments[capture_organization][0] != '\0';
-  if (has_organization_column_)
-    organization_ = row_column(relation_, organization_column(relation_, arguments[capture_organization]), CurrentMemoryContext);
-  Relation events = table_open(events_relid(), AccessShareLock);
-  severity_ = ObjectIdGetDatum(enum_value(event_table(events)->enum_type[2], arguments[capture_severity]));
-  table_close(events, AccessShareLock);
-}
-
-// Those that are shown, in the order of jsonb's keys: so they need no sorting in each row, and what is said of a row does not
-// depend on the order in which a partition has them.
-void Capture::read_columns(const Trigger *trigger) {
-  TupleDesc shape = RelationGetDescr(relation_);
-  const Shown *shown = shown_columns(relation_, *trigger);
-  columns_ = static_cast<RowColumn *>(palloc(sizeof(RowColumn) * static_cast<Size>(shape->natts)));
-  count_ = 0;
-  for (int i = 0; i < shape->natts; i++) {
-    Form_pg_attribute attribute = TupleDescAttr(shape, i);
-    // A virtual generated column ('v', from 18 on) has no value here.
-    if (attribute->attisdropped || attribute->attgenerated == 'v' || shown[i] == Shown::excluded) continue;
-    RowColumn column = row_column(relation_, static_cast<AttrNumber>(i + 1), CurrentMemoryContext);
-    column.is_masked = shown[i] == Shown::masked;
-    column.is_personal = shown[i] == Shown::personal;
-    needs_pinned_settings_ |= needs_pinned_settings(column);
-    columns_[count_++] = column;
-  }
-  is_changed_ = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(shape->natts)));
-  is_same_ = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(shape->natts)));
-  std::sort(columns_, columns_ + count_,
-            [](const RowColumn &a, const RowColumn &b) {
-              size_t size = strlen(a.name), other = strlen(b.name);
-              return size != other ? size < other : memcmp(a.name, b.name, size) < 0;
-            });
-  payload_.begin(name_, columns_, count_);
-}
-
 void Capture::open(const TriggerData *data) {
-  relation_ = data->tg_relation;
-  const Trigger *trigger = data->tg_trigger;
-  needs_pinned_settings_ = false;
-  Oid relid = RelationGetRelid(relation_);
-  bool quotes_all = quote_all_identifiers;
-  if (quotes_all) pinned_.begin();
-  // None where a detached partition's triggers are no longer complete, or somebody attached one by hand.
-  List *roots = is_inherited(*trigger) ? captured_roots(relid) : NIL;
-  name_ = table_name(roots == NIL ? relid : linitial_oid(roots));
-  if (quotes_all) pinned_.end();
-  read_definition(trigger);
-  read_columns(trigger);
-  if (entity_id_.type != UUIDOID) {
-    key_text_.find(entity_id_.type, CurrentMemoryContext);
-    needs_pinned_settings_ |= key_text_.needs_pinned_settings();
-  }
+  table_.open(data->tg_relation, data->tg_trigger);
+  created_ = text_datum(psprintf("%s.%s.created", table_.domain, table_.entity_type));
+  updated_ = text_datum(psprintf("%s.%s.updated", table_.domain, table_.entity_type));
+  deleted_ = text_datum(psprintf("%s.%s.deleted", table_.domain, table_.entity_type));
+  is_changed_ = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(Max(table_.count, 1))));
+  is_same_ = static_cast<bool *>(palloc(sizeof(bool) * static_cast<Size>(Max(table_.count, 1))));
+  Relation events = table_open(events_relid(), AccessShareLock);
+  severity_ = ObjectIdGetDatum(enum_value(event_table(events)->enum_type[2], data->tg_trigger->tgargs[capture_severity]));
+  table_close(events, AccessShareLock);
 }
 
 // The slot holds its row until the next is fetched.
@@ -160,7 +90,7 @@ void Capture::run(Tuplestorestate *before, Tuplestorestate *after) {
   bytes_ = 0;
   place_ = {current_query.moment, 0, !current_query.is_compound};
   memory_ = AllocSetContextCreate(CurrentMemoryContext, "captured changes", ALLOCSET_DEFAULT_SIZES);
-  if (needs_pinned_settings_) pinned_.begin();
+  if (table_.needs_pinned_settings) pinned_.begin();
   // What one row leaves another may take: an entity that goes goes before all that come.
   if (before != nullptr && after != nullptr) {
     each_row(&Capture::add_left, before, after);
@@ -169,14 +99,14 @@ void Capture::run(Tuplestorestate *before, Tuplestorestate *after) {
   if (current_query.is_compound && after != nullptr) place_.rank = 1;
   each_row(&Capture::add_row, before, after);
   flush();
-  if (needs_pinned_settings_) pinned_.end();
+  if (table_.needs_pinned_settings) pinned_.end();
   MemoryContextDelete(memory_);
 }
 
 void Capture::each_row(void (Capture::*use)(TupleTableSlot *, TupleTableSlot *), Tuplestorestate *before, Tuplestorestate *after) {
   int64 rows = tuplestore_tuple_count(before != nullptr ? before : after);
-  TupleTableSlot *old_row = begin_reading(before, RelationGetDescr(relation_));
-  TupleTableSlot *new_row = begin_reading(after, RelationGetDescr(relation_));
+  TupleTableSlot *old_row = begin_reading(before, RelationGetDescr(table_.relation));
+  TupleTableSlot *new_row = begin_reading(after, RelationGetDescr(table_.relation));
   for (int64 i = 0; i < rows; i++) {
     CHECK_FOR_INTERRUPTS();
     // Outside the memory that goes with the batch, for the slots free their rows themselves.
@@ -194,7 +124,7 @@ void Capture::each_row(void (Capture::*use)(TupleTableSlot *, TupleTableSlot *),
 // Emits under the settings of the session, which others' triggers and constraints may go by.
 void Capture::flush() {
   if (waiting_ == 0) return;
-  if (needs_pinned_settings_) pinned_.end();
+  if (table_.needs_pinned_settings) pinned_.end();
   MemoryContext outer = MemoryContextSwitchTo(memory_);
   int position = 0;
   emit_at_commit(events_, waiting_, &position, place_);
@@ -202,12 +132,12 @@ void Capture::flush() {
   MemoryContextReset(memory_);
   waiting_ = 0;
   bytes_ = 0;
-  if (needs_pinned_settings_) pinned_.begin();
+  if (table_.needs_pinned_settings) pinned_.begin();
 }
 
 // One tenant's data never comes into another's chain, nor an entity's into another's history: the old one goes.
 void Capture::add_left(TupleTableSlot *before, TupleTableSlot *after) {
-  int columns = Max(entity_id_.attnum, has_organization_column_ ? organization_.attnum : 0);
+  int columns = Max(table_.entity_id.attnum, table_.has_organization_column ? table_.organization.attnum : 0);
   slot_getsomeattrs(before, columns);
   slot_getsomeattrs(after, columns);
   if (is_same_entity(before, after)) return;
@@ -222,40 +152,28 @@ void Capture::add_row(TupleTableSlot *before, TupleTableSlot *after) {
   if (after == nullptr) return add_event(deleted_, before, after, nullptr);
   if (!is_same_entity(before, after)) return add_event(created_, nullptr, after, nullptr);
   bool any = false;
-  for (int i = 0; i < count_; i++) {
-    int a = columns_[i].attnum - 1;
+  for (int i = 0; i < table_.count; i++) {
+    int a = table_.columns[i].attnum - 1;
     Datum was = before->tts_values[a], is = after->tts_values[a];
     bool was_null = before->tts_isnull[a], is_null = after->tts_isnull[a];
-    is_same_[i] = is_same_value(columns_[i], was, was_null, is, is_null);
-    is_changed_[i] = !is_same_[i] && is_changed(columns_[i], was, was_null, is, is_null);
+    is_same_[i] = is_same_value(table_.columns[i], was, was_null, is, is_null);
+    is_changed_[i] = !is_same_[i] && is_changed(table_.columns[i], was, was_null, is, is_null);
     any |= is_changed_[i];
   }
   if (any) add_event(updated_, before, after, is_changed_);
 }
 
-Uuid Capture::entity_of(TupleTableSlot *row) {
-  int a = entity_id_.attnum - 1;
-  if (row->tts_isnull[a])
-    ereport(ERROR, (errcode(ERRCODE_SPINE_NO_ENTITY), errmsg("a row of table %s has no entity: column \"%s\" is null", name_, entity_id_.name),
-                    errhint("Capture names entities by that column: declare it NOT NULL, or capture the table by another.")));
-  if (entity_id_.type == UUIDOID) return uuid_of(row->tts_values[a]);
-  return entity_uuid(text_view(DatumGetTextPP(domain_)), text_view(DatumGetTextPP(entity_type_)), text_view(DatumGetTextPP(key_text_.of(row->tts_values[a]))));
-}
-
 // False: the setting says it, or nothing does.
 bool Capture::organization_of(TupleTableSlot *row, Uuid *organization) {
-  if (!has_organization_column_ || row->tts_isnull[organization_.attnum - 1]) {
-    *organization = settings.organization_id;
-    return false;
-  }
-  *organization = uuid_of(row->tts_values[organization_.attnum - 1]);
-  return true;
+  if (table_.organization_of(row, organization)) return true;
+  *organization = settings.organization_id;
+  return false;
 }
 
 bool Capture::is_same_entity(TupleTableSlot *before, TupleTableSlot *after) {
-  int a = entity_id_.attnum - 1;
-  if (!is_same_value(entity_id_, before->tts_values[a], before->tts_isnull[a], after->tts_values[a], after->tts_isnull[a]) &&
-      entity_of(before) != entity_of(after))
+  int a = table_.entity_id.attnum - 1;
+  if (!is_same_value(table_.entity_id, before->tts_values[a], before->tts_isnull[a], after->tts_values[a], after->tts_isnull[a]) &&
+      table_.entity_of(before) != table_.entity_of(after))
     return false;
   Uuid from, to;
   bool was_said = organization_of(before, &from), is_said = organization_of(after, &to);
@@ -263,8 +181,8 @@ bool Capture::is_same_entity(TupleTableSlot *before, TupleTableSlot *after) {
 }
 
 void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot *after, const bool *is_changed) {
-  payload_.read(before, after, is_changed, is_same_);
-  Jsonb *payload = payload_.build(Part::payload), *personal = payload_.build(Part::personal);
+  table_.payload.read(before, after, is_changed, is_same_);
+  Jsonb *payload = table_.payload.build(Part::payload), *personal = table_.payload.build(Part::personal);
   bytes_ += VARSIZE(payload) + (personal == nullptr ? 0 : VARSIZE(personal));
 
   TupleTableSlot *row = after != nullptr ? after : before;
@@ -272,7 +190,7 @@ void Capture::add_event(Datum event_type, TupleTableSlot *before, TupleTableSlot
   event->clear();
   event->is_captured = true;
   event->set(Column::event_type, event_type);
-  event->set(Column::entity_id, uuid_datum(entity_of(row)));
+  event->set(Column::entity_id, uuid_datum(table_.entity_of(row)));
   Uuid organization;
   if (organization_of(row, &organization)) event->set(Column::organization_id, uuid_datum(organization));
   event->set(Column::severity, severity_);

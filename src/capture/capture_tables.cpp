@@ -16,6 +16,7 @@ extern "C" {
 #include <catalog/pg_type.h>
 #include <commands/extension.h>
 #include <miscadmin.h>
+#include <storage/bufmgr.h>
 #include <utils/array.h>
 #include <utils/lsyscache.h>
 #include <utils/memutils.h>
@@ -186,16 +187,26 @@ void create_triggers(Oid relid, const List *arguments) {
   if (!is_captured(relid)) cannot_capture(psprintf("table %s was renamed meanwhile", name), "Retry.");
 }
 
+bool may_have_rows(Oid relid) {
+  Relation relation = relation_open(relid, NoLock);
+  bool has_blocks = RELKIND_HAS_STORAGE(relation->rd_rel->relkind) && RelationGetNumberOfBlocks(relation) > 0;
+  relation_close(relation, NoLock);
+  return has_blocks;
+}
+
 void capture_tree(Oid root, const List *arguments) {
+  bool was_there = is_captured(root);
   create_triggers(root, arguments);
+  bool is_empty = !may_have_rows(root);
   ListCell *cell;
   foreach (cell, find_all_inheritors(root, ShareRowExclusiveLock, nullptr)) {
     Oid child = lfirst_oid(cell);
     if (child == root) continue;
     require_one_root(child, get_rel_relkind(child), captured_roots(child));
     create_triggers(child, as_inherited(arguments));
+    is_empty = is_empty && !may_have_rows(child);
   }
-  remember_watch("capture", root, arguments);
+  remember_watch("capture", root, arguments, is_empty, was_there);
 }
 
 // A table is captured with what it inherits from, or not at all.

@@ -14,6 +14,9 @@ List *as_inherited(const List *arguments);
 // Makes the triggers of one table, connected to SPI.
 void create_triggers(Oid relid, const List *arguments);
 
+// Whether there may be a row in a table that is locked: it has a block.
+bool may_have_rows(Oid relid);
+
 // Makes those of a table and of all that inherits from it, and remembers that it is captured.
 void capture_tree(Oid root, const List *arguments);
 

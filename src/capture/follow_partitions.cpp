@@ -104,6 +104,7 @@ void follow(Oid relid) {
   relation_close(top, NoLock);
   List *wanted = list_concat(list_copy(stricter), extra);
   if (!was_inherited || extra != NIL || !are_equal(of_child, wanted)) create_triggers(relid, as_inherited(wanted));
+  if (!was_inherited && may_have_rows(relid)) note_uncaptured_rows(table_name(root));
   (void)forget_watch("capture", table_name(relid));
 }
 

@@ -21,7 +21,6 @@ constexpr size_t large_value = 8192;
 
 constexpr const char *reason_unchanged = "unchanged";
 constexpr const char *reason_size = "too large";
-constexpr const char *reason_json = "no event can hold it";
 constexpr const char *side_names[] = {"before", "after"};
 
 size_t size_of(const JsonbValue &value) {

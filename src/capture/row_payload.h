@@ -9,6 +9,9 @@ extern "C" {
 
 namespace spine {
 
+// Why an image lacks a value that is none of JSON's, whatever the limits.
+inline constexpr const char *reason_json = "no event can hold it";
+
 // The columns that speak of persons have images of their own, in the personal part.
 enum class Part { payload, personal };
 

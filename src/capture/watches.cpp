@@ -54,16 +54,37 @@ SELECT v.guard, 'in force on that table' AS expected,
  ORDER BY v.kind, v.table_name
 )sql";
 
-void remember_watch(const char *kind, Oid relid, const List *arguments) {
+void remember_watch(const char *kind, Oid relid, const List *arguments, bool from_empty, bool was_there) {
   int count = list_length(arguments);
   Datum *texts = static_cast<Datum *>(palloc(sizeof(Datum) * static_cast<Size>(Max(count, 1))));
   for (int i = 0; i < count; i++) texts[i] = CStringGetTextDatum(static_cast<char *>(list_nth(arguments, i)));
   ArrayType *array = construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT);
   OwnersRights rights;
   rights.begin();
-  run_sql("INSERT INTO spine.watches (kind, table_name, arguments) VALUES ($1, $2, $3)"
-          " ON CONFLICT (kind, table_name) DO UPDATE SET arguments = excluded.arguments",
-          {{TEXTOID, CStringGetTextDatum(kind)}, {TEXTOID, CStringGetTextDatum(table_name(relid))}, {TEXTARRAYOID, PointerGetDatum(array)}});
+  run_sql("INSERT INTO spine.watches AS w (kind, table_name, arguments, from_empty) VALUES ($1, $2, $3, $4)"
+          " ON CONFLICT (kind, table_name) DO UPDATE SET arguments = excluded.arguments, from_empty = excluded.from_empty OR (w.from_empty AND $5)",
+          {{TEXTOID, CStringGetTextDatum(kind)},
+           {TEXTOID, CStringGetTextDatum(table_name(relid))},
+           {TEXTARRAYOID, PointerGetDatum(array)},
+           {BOOLOID, BoolGetDatum(from_empty)},
+           {BOOLOID, BoolGetDatum(was_there)}});
+  rights.end();
+}
+
+bool was_captured_from_empty(const char *table) {
+  SPI_connect();
+  OwnersRights rights;
+  rights.begin();
+  bool from_empty = run_sql("SELECT FROM spine.watches WHERE kind = 'capture' AND table_name = $1 AND from_empty", {{TEXTOID, CStringGetTextDatum(table)}}) > 0;
+  rights.end();
+  SPI_finish();
+  return from_empty;
+}
+
+void note_uncaptured_rows(const char *table) {
+  OwnersRights rights;
+  rights.begin();
+  run_sql("UPDATE spine.watches SET from_empty = false WHERE kind = 'capture' AND table_name = $1", {{TEXTOID, CStringGetTextDatum(table)}});
   rights.end();
 }
 

@@ -2,6 +2,7 @@
 #include "access/access.h"
 #include "server/errors.h"
 #include "server/json.h"
+#include "store/captured_images.h"
 #include "store/erased_parts.h"
 #include "store/event_arguments.h"
 #include "store/event_scan.h"
@@ -12,7 +13,6 @@ extern "C" {
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <utils/fmgroids.h>
-#include <utils/fmgrprotos.h>
 #include <utils/hsearch.h>
 #include <utils/jsonb.h>
 #include <utils/timestamp.h>
@@ -88,34 +88,11 @@ struct Change {
   bool is_erased;         // its payload is gone, so that it does not say how the row was, nor what it was before
 };
 
-Jsonb *member(Jsonb *object, std::string_view name) {
-  JsonbValue value;
-  if (object == nullptr || getKeyJsonValueFromContainer(&object->root, name.data(), static_cast<int>(name.size()), &value) == nullptr ||
-      value.type == jbvNull)
-    return nullptr;
-  return JsonbValueToJsonb(&value);
-}
-
 Jsonb *part_of(Bytes stored) {
   Jsonb *part = static_cast<Jsonb *>(palloc(VARHDRSZ + stored.size));
   SET_VARSIZE(part, VARHDRSZ + stored.size);
   memcpy(VARDATA(part), stored.data, stored.size);
   return part;
-}
-
-bool is_object(const Jsonb *value) { return value != nullptr && JB_ROOT_IS_OBJECT(value); }
-
-// Both objects in one; what is no object is not joined, and null where there is neither.
-Jsonb *joined(Jsonb *a, Jsonb *b) {
-  if (a == nullptr || !is_object(b)) return a == nullptr ? b : a;
-  if (!is_object(a)) return b;
-  return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b)));
-}
-
-// What a part omitted of the row after. It is one text where it omitted all of it.
-Jsonb *omitted_after(Jsonb *part) {
-  Jsonb *omitted = member(part, "omitted");
-  return is_object(omitted) ? member(omitted, "after") : omitted;
 }
 
 // Brings what the personal part says of the row, or why it does not say it.
@@ -128,9 +105,9 @@ void add_personal(Change *change, EntityScan *scan) {
   }
   change->personal = nullptr;
   Jsonb *part = part_of(event.personal);
-  change->before = joined(change->before, member(part, "before"));
-  change->after = joined(change->after, member(part, "after"));
-  change->omitted = joined(change->omitted, omitted_after(part));
+  change->before = joined_images(change->before, image_member(part, "before"));
+  change->after = joined_images(change->after, image_member(part, "after"));
+  change->omitted = joined_images(change->omitted, omitted_after(part));
 }
 
 void read_change(Change *change, EntityScan *scan) {
@@ -148,10 +125,10 @@ void read_change(Change *change, EntityScan *scan) {
   change->is_captured =
       getKeyJsonValueFromContainer(&payload->root, capture_member.data(), static_cast<int>(capture_member.size()), &mark) != nullptr;
   if (!change->is_captured) return;
-  change->before = member(payload, "before");
-  change->after = member(payload, "after");
+  change->before = image_member(payload, "before");
+  change->after = image_member(payload, "after");
   change->omitted = omitted_after(payload);
-  change->personal = member(payload, "personal");
+  change->personal = image_member(payload, "personal");
   if (change->personal != nullptr) add_personal(change, scan);
 }
 
@@ -180,24 +157,12 @@ void forget_images(Change *change) {
   });
 }
 
-bool is_text(const JsonbValue &value, std::string_view text) {
-  return value.type == jbvString && std::string_view(value.val.string.val, static_cast<size_t>(value.val.string.len)) == text;
-}
-
 // Whether two images can be of one row: what both show is the same. A column that came or went is in one of them alone, and
 // what is masked in either says nothing.
 bool agree(Jsonb *a, Jsonb *b) {
-  if (a == nullptr || b == nullptr || !JB_ROOT_IS_OBJECT(a) || !JB_ROOT_IS_OBJECT(b)) return true;
-  JsonbIterator *iterator = JsonbIteratorInit(&a->root);
-  JsonbValue key, mine, other;
-  (void)JsonbIteratorNext(&iterator, &key, true);
-  while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY) {
-    (void)JsonbIteratorNext(&iterator, &mine, true);
-    if (getKeyJsonValueFromContainer(&b->root, key.val.string.val, key.val.string.len, &other) == nullptr) continue;
-    if (is_text(mine, "***") || is_text(other, "***")) continue;
-    if (compareJsonbContainers(&JsonbValueToJsonb(&mine)->root, &JsonbValueToJsonb(&other)->root) != 0) return false;
-  }
-  return true;
+  bool all = true;
+  each_column(a, b, [&all](std::string_view, JsonbValue &mine, JsonbValue *other) { all = all && (other == nullptr || may_be_same(&mine, other)); });
+  return all;
 }
 
 // What the events say of the entity in one organization, read from the newest back to the first.
@@ -270,7 +235,7 @@ Jsonb *with_gaps(const Change &change) {
     push_member(&state, change.gone, json_text("personal"));
     pushJsonbValue(&state, WJB_END_OBJECT, nullptr);
   }
-  return joined(change.after, JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+  return joined_images(change.after, JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
 }
 
 // The row after the chain's newest event until the moment, null where there was none. Raises SP061 where the event after it

@@ -4,8 +4,11 @@
 #include <cmath>
 #include <new>
 
+#include "core/distribution.h"
 #include "core/event_name.h"
 #include "core/rule_json.h"
+#include "core/rule_window.h"
+#include "core/state_bytes.h"
 
 namespace spine {
 
@@ -17,7 +20,8 @@ constexpr size_t max_nodes = 500;
 constexpr size_t max_plans = 10000;
 constexpr int64_t second = 1000000;
 constexpr int64_t longest_timespan = int64_t{3660} * 86400 * second;  // ten years
-constexpr int64_t default_learn = int64_t{14} * 86400 * second;
+constexpr int64_t hour = int64_t{3600} * second, day = int64_t{24} * hour;
+constexpr int64_t default_learn = 14 * day;
 
 struct NamedType {
   const char *name;
@@ -27,7 +31,9 @@ constexpr NamedType correlation_types[] = {
     {"event_count", RuleType::event_count}, {"value_count", RuleType::value_count},           {"value_sum", RuleType::value_sum},
     {"value_avg", RuleType::value_avg},     {"temporal", RuleType::temporal},                 {"temporal_ordered", RuleType::temporal_ordered},
     {"four_eyes", RuleType::four_eyes},     {"separation", RuleType::separation},             {"requires", RuleType::requires_before},
-    {"absence", RuleType::absence},         {"first_seen", RuleType::first_seen}};
+    {"absence", RuleType::absence},         {"first_seen", RuleType::first_seen},             {"baseline", RuleType::baseline},
+    {"forecast", RuleType::forecast},       {"drift", RuleType::drift},                       {"benford", RuleType::benford},
+    {"reconcile", RuleType::reconcile},     {"unverified", RuleType::unverified}};
 
 struct NamedOperator {
   const char *name;
@@ -176,6 +182,30 @@ bool holds(const Selection &selection, size_t node, const FieldValue *fields) {
     case RuleNode::Kind::all: return std::all_of(here.children.begin(), here.children.end(), child);
     case RuleNode::Kind::any: return std::any_of(here.children.begin(), here.children.end(), child);
     default: return !child(here.children[0]);
+  }
+}
+
+}  // namespace
+
+namespace {
+
+// What an event adds to a series. False: nothing.
+bool read_step_value(const Rule &rule, const FieldValue &value, RuleHit *hit) {
+  bool is_number = value.kind == Kind::number && is_usable(value.number);
+  switch (rule.type) {
+    case RuleType::drift:
+      if (value.kind == Kind::text) hit->bin = value.text;
+      if (is_number) hit->bin = number_text(value.number);
+      if (value.kind == Kind::boolean) hit->bin = value.boolean ? "true" : "false";
+      return !hit->bin.empty();
+    case RuleType::benford: {
+      unsigned digit = is_number ? first_digit(number_text(value.number)) : 0;
+      hit->bin = std::to_string(digit);
+      return digit != 0;
+    }
+    default:
+      hit->number = value.number;
+      return is_number;
   }
 }
 
@@ -639,8 +669,82 @@ class RuleReader {
     if (rule_.type != RuleType::event_count && rule_.field_name.empty()) refuse(pointer, "it has no field");
   }
 
+  static constexpr const char *step_members[] = {"deviations", "side", "limit", "falling", "horizon", "divergence", "table"};
+
+  double number_member(const JsonTree &object, const std::string &pointer, const char *name, double otherwise, double least) {
+    const JsonTree *found = object.find(name);
+    if (found == nullptr) return otherwise;
+    if (found->kind != JsonTree::Kind::number || !(found->number >= least) || !is_usable(found->number)) refuse(below(pointer, name), "it is no number, or too small or large a one");
+    return found->number;
+  }
+
+  // A rule on a series, or one that is looked at now and then.
+  void read_step_rule(const JsonTree &correlation, const std::string &pointer) {
+    auto only = [&](std::initializer_list<const char *> mine) {
+      for (const auto &member : correlation.members)
+        if (!is_among(mine, member.first) && member.first != "type" && member.first != "timespan" &&
+            (rule_.is_periodic() || (member.first != "rules" && member.first != "group-by" && member.first != "aliases")))
+          refuse(below(pointer, member.first), "this type has none");
+    };
+    std::string span = below(pointer, "timespan");
+    bool by_step = rule_.type == RuleType::baseline || rule_.type == RuleType::forecast;
+    if (by_step && rule_.timespan != hour && rule_.timespan != day) refuse(span, "the steps of a series are 1h or 1d");
+    if (!by_step && (rule_.timespan % day != 0 || rule_.timespan > 366 * day)) refuse(span, "it is no number of days up to 366");
+    if (rule_.is_series() && rule_.selections.size() != 1) refuse(below(pointer, "rules"), "it takes one rule");
+    if (const JsonTree *field = correlation.find("field")) {
+      rule_.field_name = text_member(correlation, pointer, "field", true);
+      for (Selection &selection : rule_.selections) selection.counted.push_back(field_in(selection, field->text, correlation.find("aliases"), below(pointer, "field")));
+    }
+    switch (rule_.type) {
+      case RuleType::baseline: {
+        only({"field", "deviations", "side"});
+        rule_.threshold = number_member(correlation, pointer, "deviations", 4, 1);
+        std::string side = correlation.find("side") == nullptr ? "above" : text_member(correlation, pointer, "side", true);
+        rule_.above = side == "above" || side == "both";
+        rule_.below = side == "below" || side == "both";
+        if (!rule_.above && !rule_.below) refuse(below(pointer, "side"), "a side is above, below or both");
+        return;
+      }
+      case RuleType::forecast: {
+        only({"field", "limit", "falling", "horizon"});
+        if (correlation.find("limit") == nullptr) refuse(pointer, "it has no limit");
+        rule_.threshold = number_member(correlation, pointer, "limit", 0, -largest_value);
+        if (const JsonTree *falling = correlation.find("falling")) {
+          if (falling->kind != JsonTree::Kind::boolean) refuse(below(pointer, "falling"), "it is neither true nor false");
+          rule_.below = falling->boolean;
+        }
+        const JsonTree *ahead = correlation.find("horizon");
+        int64_t horizon = ahead == nullptr ? 7 * day : timespan(*ahead, below(pointer, "horizon"));
+        if (horizon < rule_.timespan || horizon > 1000 * rule_.timespan) refuse(below(pointer, "horizon"), "it is no time of 1 to 1000 steps");
+        rule_.horizon = static_cast<uint32_t>(horizon / rule_.timespan);
+        return;
+      }
+      case RuleType::drift: {
+        only({"field", "divergence"});
+        // Nothing of a payload comes into a finding.
+        static constexpr const char *dimensions[] = {"event_type", "domain", "entity_type", "action", "actor_type", "environment", "severity", "calendar.hour", "calendar.weekday", "calendar.open"};
+        if (!is_among(dimensions, rule_.field_name))
+          refuse(below(pointer, "field"), "a drift is one of event_type, domain, entity_type, action, actor_type, environment, severity, calendar.hour, calendar.weekday or calendar.open");
+        rule_.threshold = number_member(correlation, pointer, "divergence", 0.1, 0.001);
+        return;
+      }
+      case RuleType::benford:
+        only({"field"});
+        if (rule_.field_name.empty()) refuse(pointer, "it has no field, whose first digits are looked at");
+        return;
+      case RuleType::reconcile:
+        only({"table"});
+        rule_.table = text_member(correlation, pointer, "table", true);
+        return;
+      default:
+        only({});
+        return;
+    }
+  }
+
   void read_correlation(const JsonTree &correlation, const std::string &pointer, const std::vector<Document> &documents, const Document &decides) {
-    static constexpr const char *known[] = {"type", "rules", "aliases", "group-by", "timespan", "condition", "field", "when", "learn"};
+    static constexpr const char *known[] = {"type", "rules", "aliases", "group-by", "timespan", "condition", "field", "when", "learn",
+                                            "deviations", "side", "limit", "falling", "horizon", "divergence", "table"};
     if (correlation.kind != JsonTree::Kind::object) refuse(pointer, "it is no object");
     for (const auto &member : correlation.members)
       if (!is_among(known, member.first)) refuse(below(pointer, member.first), "a correlation has no such member");
@@ -654,7 +758,7 @@ class RuleReader {
     } else {
       refuse(type_at, "there is no type " + type);
     }
-    read_referenced(correlation, pointer, documents, decides);
+    if (!rule_.is_periodic()) read_referenced(correlation, pointer, documents, decides);
     const JsonTree *aliases = correlation.find("aliases");
     if (aliases != nullptr && aliases->kind != JsonTree::Kind::object) refuse(below(pointer, "aliases"), "it is no object");
     if (const JsonTree *groups = correlation.find("group-by")) read_groups(*groups, below(pointer, "group-by"), aliases);
@@ -663,6 +767,14 @@ class RuleReader {
     rule_.timespan = timespan(*span, below(pointer, "timespan"));
     rule_.timespan_text = span->text;
     bool is_suppressed = decides.tree->find("suppress") != nullptr;
+    if (rule_.is_series() || rule_.is_periodic()) {
+      read_step_rule(correlation, pointer);
+      // The steps of a bad day, or of the days after a bad one, have one cause.
+      if (!is_suppressed && rule_.is_series()) rule_.suppress = std::max(rule_.timespan, rule_.timespan < day ? day : 7 * day);
+      return;
+    }
+    for (const char *name : step_members)
+      if (correlation.find(name) != nullptr) refuse(below(pointer, name), "this type has none");
 
     const JsonTree *condition = correlation.find("condition");
     bool counts = rule_.type >= RuleType::event_count && rule_.type <= RuleType::value_avg;
@@ -821,7 +933,7 @@ Status RuleSet::match(const Plan &plan, const FieldValue *fields, std::vector<Ru
       const Rule &rule = rules_[one.first];
       const Selection &selection = rule.selections[one.second];
       if (!holds(selection, selection.nodes.size() - 1, fields)) continue;
-      RuleHit hit{one.first, one.second, {}, {}, 0};
+      RuleHit hit{one.first, one.second, {}, {}, 0, {}};
       bool complete = true;
       if (rule.has_state()) {
         if (Status status = digest(one.first, 'g', selection.group_by, fields, &hit.group, &complete); status != Status::ok) return status;
@@ -834,8 +946,10 @@ Status RuleSet::match(const Plan &plan, const FieldValue *fields, std::vector<Ru
         const FieldValue &value = fields[selection.counted[0]];
         complete = value.kind == Kind::number;
         hit.number = value.number;
+      } else if (rule.is_series() && !selection.counted.empty()) {
+        complete = read_step_value(rule, fields[selection.counted[0]], &hit);
       }
-      if (complete) hits->push_back(hit);
+      if (complete) hits->push_back(std::move(hit));
     }
     return Status::ok;
   } catch (const std::bad_alloc &) {

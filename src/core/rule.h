@@ -27,6 +27,14 @@ enum class RuleType : uint8_t {
   requires_after,
   absence,
   first_seen,
+  // A series of steps of the same length, judged as each of them ends.
+  baseline,
+  forecast,
+  drift,
+  benford,
+  // Looked at now and then, whatever events come.
+  reconcile,
+  unverified,
 };
 
 // Why a definition is refused: a JSON pointer (RFC 6901) to the member at fault, and what is wrong with it.
@@ -114,10 +122,16 @@ struct Rule {
   std::string product;        // of the log source, where it is not ours
   std::string not_evaluated;  // what Sigma has and we do not evaluate; empty: all is
   size_t most_entries = 0;    // that a group need remember
+  double threshold = 0;       // baseline: deviations; forecast: the limit; drift: the divergence
+  bool above = true, below = false;  // baseline: which side is found; forecast: below, where the limit is reached from above
+  uint32_t horizon = 0;       // forecast: steps
+  std::string table;          // reconcile
 
   bool is_grouped() const { return !group_names.empty(); }
   // Whether anything of it is remembered from one event to the next.
   bool has_state() const { return type != RuleType::detection || suppress > 0; }
+  bool is_series() const { return type >= RuleType::baseline && type <= RuleType::benford; }
+  bool is_periodic() const { return type == RuleType::reconcile || type == RuleType::unverified; }
 };
 
 inline constexpr size_t max_selections = 8;
@@ -132,7 +146,8 @@ struct RuleHit {
   uint32_t selection;
   RuleDigest group;
   RuleDigest value;  // value_count
-  double number;     // value_sum, value_avg
+  double number;     // value_sum, value_avg; baseline and forecast of sums
+  std::string bin;   // drift, benford
 };
 
 // The rules that are evaluated together. Views that were given out hold until the next add.

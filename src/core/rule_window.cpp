@@ -5,6 +5,8 @@
 #include <cmath>
 #include <new>
 
+#include "core/rule_series.h"
+
 namespace spine {
 
 namespace {
@@ -107,7 +109,7 @@ void forget_old(const Rule &rule, int64_t time, std::vector<GroupEntry> &entries
 
 void step(const Rule &rule, const RuleHit &hit, int64_t began, const GroupEntry &entry, RuleGroup *group, RuleVerdict *verdict) {
   std::vector<GroupEntry> &entries = group->entries;
-  bool awaits = rule.type == RuleType::requires_after || rule.type == RuleType::absence;
+  bool awaits = rule.type == RuleType::requires_after || rule.type == RuleType::absence || rule.is_series();
   if (!awaits) forget_old(rule, entry.time, entries);
   switch (rule.type) {
     case RuleType::detection:
@@ -155,6 +157,15 @@ void step(const Rule &rule, const RuleHit &hit, int64_t began, const GroupEntry 
       if (entries.empty() && entry.time >= began + rule.learn) rest_on(verdict, {entry});
       entries = {entry};
       return;
+    case RuleType::baseline:
+    case RuleType::forecast:
+    case RuleType::drift:
+    case RuleType::benford:
+      add_to_series(rule, hit, entry, group);
+      return;
+    case RuleType::reconcile:
+    case RuleType::unverified:
+      return;  // no event is theirs
   }
 }
 
@@ -170,7 +181,54 @@ bool take(std::string_view *in, T *value) {
   return true;
 }
 
-constexpr uint8_t stored_form = 1;
+constexpr uint8_t stored_form = 1, stored_series_form = 2;
+
+void put_text(std::string *out, const std::string &text) {
+  put(out, static_cast<uint16_t>(text.size()));
+  out->append(text);
+}
+bool take_text(std::string_view *in, std::string *text) {
+  uint16_t size;
+  if (!take(in, &size) || in->size() < size) return false;
+  text->assign(in->substr(0, size));
+  in->remove_prefix(size);
+  return true;
+}
+
+void put_series(std::string *out, const RuleSeries &series) {
+  put(out, static_cast<uint8_t>(series.is_partial));
+  put(out, series.begin);
+  put(out, series.value);
+  put(out, series.events);
+  put(out, series.silent);
+  put_text(out, series.model);
+  put(out, static_cast<uint8_t>(series.bins.size()));
+  for (const SeriesBin &bin : series.bins) {
+    put_text(out, bin.name);
+    put(out, bin.before);
+    put(out, bin.now);
+    put(out, bin.time);
+    put(out, bin.sequence);
+  }
+}
+bool take_series(std::string_view *in, RuleSeries *series) {
+  uint8_t is_partial, bins;
+  if (!take(in, &is_partial) || is_partial > 1 || !take(in, &series->begin) || !take(in, &series->value) || !take(in, &series->events) || !take(in, &series->silent) ||
+      !take_text(in, &series->model) || !take(in, &bins))
+    return false;
+  constexpr int64_t furthest = INT64_MAX / 2;  // so that no sum of moments overflows
+  if (series->begin > furthest || series->begin < -furthest) return false;
+  series->is_on = true;
+  series->is_partial = is_partial == 1;
+  for (int i = 0; i < bins; i++) {
+    SeriesBin bin{};
+    if (!take_text(in, &bin.name) || bin.name.empty() || !take(in, &bin.before) || !take(in, &bin.now) || !take(in, &bin.time) || !take(in, &bin.sequence)) return false;
+    auto is_count = [](double count) { return count >= 0 && count <= 1e16; };
+    if (!is_count(bin.before) || !is_count(bin.now)) return false;
+    series->bins.push_back(std::move(bin));
+  }
+  return true;
+}
 
 std::string events_text(const RuleVerdict &verdict) {
   const auto &s = verdict.sequences;
@@ -230,6 +288,7 @@ std::string what_happened(const Rule &rule, const RuleVerdict &verdict) {
     case RuleType::requires_after: return selection(0) + " was not followed by " + selection(1) + within + ": " + events;
     case RuleType::absence: return "nothing more came" + within + " of the last one, " + events;
     case RuleType::first_seen: return "nothing was seen" + same_group(rule, " of this ") + within + " before " + events;
+    default: return verdict.told + same_group(rule, ", of one ") + (verdict.sequences.empty() ? "" : ": " + events);
   }
   return events;
 }
@@ -246,9 +305,10 @@ Status step_group(const Rule &rule, const RuleHit &hit, int64_t time, int64_t se
   }
 }
 
-Status end_waiting(RuleGroup *group, RuleVerdict *verdict) noexcept {
+Status end_waiting(const Rule &rule, RuleGroup *group, RuleVerdict *verdict) noexcept {
   try {
     *verdict = {};
+    if (rule.is_series()) return group->series.is_on && end_step(rule, group, verdict) ? Status::ok : Status::malformed;
     if (!group->entries.empty()) rest_on(verdict, group->entries);
     verdict->is_late = true;
     verdict->last_time = group->due;
@@ -268,10 +328,11 @@ int64_t group_end(const Rule &rule, const RuleGroup &group) noexcept {
 
 void write_group(const RuleGroup &group, std::string *stored) {
   stored->clear();
-  put(stored, stored_form);
+  put(stored, group.series.is_on ? stored_series_form : stored_form);
   put(stored, group.due);
   put(stored, group.quiet_until);
   if (group.quiet_until != 0) put(stored, group.finding);
+  if (group.series.is_on) put_series(stored, group.series);
   for (const GroupEntry &entry : group.entries) {
     put(stored, entry.time);
     put(stored, entry.sequence);
@@ -288,8 +349,13 @@ void write_group(const RuleGroup &group, std::string *stored) {
 bool read_group(std::string_view stored, RuleGroup *group) {
   *group = {};
   uint8_t form;
-  if (!take(&stored, &form) || form != stored_form || !take(&stored, &group->due) || !take(&stored, &group->quiet_until)) return false;
+  if (!take(&stored, &form) || (form != stored_form && form != stored_series_form) || !take(&stored, &group->due) || !take(&stored, &group->quiet_until)) return false;
   if (group->quiet_until != 0 && !take(&stored, &group->finding)) return false;
+  if (form == stored_series_form) {
+    if (!take_series(&stored, &group->series)) return false;
+    constexpr int64_t longest_step = int64_t{366} * 86400 * 1000000;
+    if (group->due < group->series.begin || group->due - group->series.begin >= longest_step) return false;
+  }
   while (!stored.empty()) {
     GroupEntry entry{0, 0, 0, 1, 0, {}};
     uint8_t flags;

@@ -46,6 +46,15 @@ Status Watch::give(const GroupKey &key, std::string_view stored) noexcept {
   }
 }
 
+Status Watch::id_of(const std::string &cause, Uuid *id) {
+  Hash hash;
+  if (Status status = sha256_.digest(cause, &hash); status != Status::ok) return status;
+  std::memcpy(id->data(), hash.data(), id->size());
+  (*id)[6] = static_cast<uint8_t>(((*id)[6] & 0x0f) | 0x80);  // version 8: our own
+  (*id)[8] = static_cast<uint8_t>(((*id)[8] & 0x3f) | 0x80);
+  return Status::ok;
+}
+
 // Notes a finding, or that one comes again.
 Status Watch::find(const Noted &noted, const RuleDigest &group, RuleGroup *remembered, RuleVerdict &verdict) {
   const Rule &rule = rules_.rule(noted.hit.rule);
@@ -57,12 +66,8 @@ Status Watch::find(const Noted &noted, const RuleDigest &group, RuleGroup *remem
     std::string cause = "finding";
     cause.append(reinterpret_cast<const char *>(noted.organization.data()), noted.organization.size());
     cause.append(reinterpret_cast<const char *>(group.data()), group.size());
-    cause += rule.name + '\0' + std::to_string(rule.definition) + '\0' + std::to_string(noted.sequence) + (finding.verdict.is_late ? "late" : "");
-    Hash hash;
-    if (Status status = sha256_.digest(cause, &hash); status != Status::ok) return status;
-    std::memcpy(finding.id.data(), hash.data(), finding.id.size());
-    finding.id[6] = static_cast<uint8_t>((finding.id[6] & 0x0f) | 0x80);  // version 8: our own
-    finding.id[8] = static_cast<uint8_t>((finding.id[8] & 0x3f) | 0x80);
+    cause += rule.name + '\0' + std::to_string(rule.definition) + '\0' + std::to_string(noted.sequence) + (finding.verdict.is_late ? "late" : "") + (rule.is_series() ? std::to_string(noted.time) : "");
+    if (Status status = id_of(cause, &finding.id); status != Status::ok) return status;
     if (remembered != nullptr && rule.suppress > 0) {
       remembered->quiet_until = noted.time + rule.suppress;
       remembered->finding = finding.id;
@@ -94,13 +99,8 @@ Status Watch::decide() noexcept {
         nothing = {};
       }
       RuleVerdict verdict;
-      if (group->due != 0 && noted.time > group->due) {
-        Noted late = noted;
-        late.time = group->due;
-        late.sequence = group->entries.empty() ? noted.sequence : group->entries[0].sequence;
-        if (Status status = spine::end_waiting(group, &verdict); status != Status::ok) return status;
-        if (Status status = find(late, noted.hit.group, group, verdict); status != Status::ok) return status;
-      }
+      if (noted.group != nullptr)
+        if (Status status = end({noted.organization, noted.hit.group}, noted.group, noted.time); status != Status::ok) return status;
       if (Status status = step_group(rule, noted.hit, noted.time, noted.sequence, began, group, &verdict); status != Status::ok) return status;
       if (!verdict.fires) continue;
       if (Status status = find(noted, noted.hit.group, noted.group == nullptr ? nullptr : group, verdict); status != Status::ok) return status;
@@ -113,25 +113,30 @@ Status Watch::decide() noexcept {
   }
 }
 
-Status Watch::end_waiting(const GroupKey &key, uint32_t rule, std::string_view stored) noexcept {
+Status Watch::end_waiting(const GroupKey &key, uint32_t rule, std::string_view stored, int64_t until) noexcept {
   try {
     Held *held = hold(key, rule);
     wanted_.clear();
     held->rule = rule;
     held->is_changed = true;
     if (Status status = give(key, stored); status != Status::ok) return status;
-    return held->group.due == 0 ? Status::malformed : end(key, held);
+    return held->group.due == 0 ? Status::malformed : end(key, held, until);
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }
 }
 
-Status Watch::end(const GroupKey &key, Held *held) {
+Status Watch::end(const GroupKey &key, Held *held, int64_t until) {
   RuleGroup &group = held->group;
-  RuleVerdict verdict;
-  Noted late{key.organization, group.entries.empty() ? 0 : group.entries[0].sequence, group.due, {held->rule, 0, key.digest, {}, 0}, held, nullptr};
-  if (Status status = spine::end_waiting(&group, &verdict); status != Status::ok) return status;
-  return find(late, key.digest, &group, verdict);
+  while (group.due != 0 && group.due < until) {
+    held->is_changed = true;
+    RuleVerdict verdict;
+    Noted late{key.organization, group.entries.empty() ? 0 : group.entries[0].sequence, group.due, {held->rule, 0, key.digest, {}, 0, {}}, held, nullptr};
+    if (Status status = spine::end_waiting(rules_.rule(held->rule), &group, &verdict); status != Status::ok) return status;
+    if (!verdict.fires) continue;
+    if (Status status = find(late, key.digest, &group, verdict); status != Status::ok) return status;
+  }
+  return Status::ok;
 }
 
 Status Watch::end_all_waiting(int64_t moment) noexcept {
@@ -143,7 +148,43 @@ Status Watch::end_all_waiting(int64_t moment) noexcept {
       return std::make_pair(a->second.group.due, a->first.digest) < std::make_pair(b->second.group.due, b->first.digest);
     });
     for (auto *group : late)
-      if (Status status = end(group->first, &group->second); status != Status::ok) return status;
+      if (Status status = end(group->first, &group->second, moment); status != Status::ok) return status;
+    return Status::ok;
+  } catch (const std::bad_alloc &) {
+    return Status::out_of_memory;
+  }
+}
+
+Status Watch::periodic_key(uint32_t rule, GroupKey *key) noexcept {
+  key->organization = {};
+  return rules_.rule_digest(rule, &key->digest);
+}
+
+Status Watch::look_at(const GroupKey &key, uint32_t rule, int64_t moment) noexcept {
+  try {
+    Held &held = groups_[key];
+    held.rule = rule;
+    held.group.due = moment;
+    held.is_changed = true;
+    return Status::ok;
+  } catch (const std::bad_alloc &) {
+    return Status::out_of_memory;
+  }
+}
+
+Status Watch::report(uint32_t rule, const Uuid &organization, std::string_view cause, int64_t time, std::string_view told, const int64_t *sequences, size_t count) noexcept {
+  try {
+    WatchFinding finding{rule, organization, {}, false, time, {}};
+    std::string whole = "report";
+    whole.append(reinterpret_cast<const char *>(organization.data()), organization.size());
+    whole += rules_.rule(rule).name + '\0' + std::to_string(rules_.rule(rule).definition) + '\0';
+    whole += cause;
+    if (Status status = id_of(whole, &finding.id); status != Status::ok) return status;
+    finding.verdict.fires = finding.verdict.is_late = true;
+    finding.verdict.first_time = finding.verdict.last_time = time;
+    finding.verdict.told = told;
+    finding.verdict.sequences.assign(sequences, sequences + count);
+    findings_.push_back(std::move(finding));
     return Status::ok;
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;

@@ -50,11 +50,22 @@ class Watch {
   // Decides about the noted events. ok, out_of_memory, crypto_failed.
   Status decide() noexcept;
 
-  // What a stored group of a rule awaited until then did not come. ok, out_of_memory, malformed, crypto_failed.
-  Status end_waiting(const GroupKey &key, uint32_t rule, std::string_view stored) noexcept;
+  // All that a stored group of a rule awaited before that moment did not come, and the steps of a series that end before it ended.
+  // ok, out_of_memory, malformed, crypto_failed.
+  Status end_waiting(const GroupKey &key, uint32_t rule, std::string_view stored, int64_t until) noexcept;
 
   // The same of all groups at hand, in the order in which they were due. ok, out_of_memory, crypto_failed.
   Status end_all_waiting(int64_t moment) noexcept;
+
+  // For rules that are looked at now and then, whose state is the platform's: where it is.
+  // ok, out_of_memory, crypto_failed.
+  Status periodic_key(uint32_t rule, GroupKey *key) noexcept;
+  // Has one be looked at from a moment on. ok, out_of_memory.
+  Status look_at(const GroupKey &key, uint32_t rule, int64_t moment) noexcept;
+  // One was looked at, and found something, of a cause that tells it from what it finds elsewhere. ok, out_of_memory, crypto_failed.
+  Status report(uint32_t rule, const Uuid &organization, std::string_view cause, int64_t time, std::string_view told, const int64_t *sequences, size_t count) noexcept;
+  // What was reported last was raised before.
+  void note_repeat() { findings_.back().is_repeat = true; }
 
   const std::vector<WatchFinding> &findings() const { return findings_; }
   void forget_findings() { findings_.clear(); }
@@ -91,8 +102,9 @@ class Watch {
   };
 
   Held *hold(const GroupKey &key, uint32_t rule);
-  Status end(const GroupKey &key, Held *held);
+  Status end(const GroupKey &key, Held *held, int64_t until);
   Status find(const Noted &noted, const RuleDigest &group, RuleGroup *remembered, RuleVerdict &verdict);
+  Status id_of(const std::string &cause, Uuid *id);
 
   RuleSet rules_;
   std::unordered_map<GroupKey, Held, KeyHash> groups_;

@@ -66,7 +66,8 @@ constexpr std::string_view always_registered = unguarded_event;
 
 constexpr std::string_view evidence[] = {erased_event, hold_placed_event, hold_released_event, retention_set_event, rights_granted_event,
                                          rights_revoked_event, retired_event, evidence_event, rule_set_event, calendar_set_event,
-                                         finding_raised_event, finding_confirmed_event, finding_dismissed_event, finding_closed_event};
+                                         finding_raised_event, finding_confirmed_event, finding_dismissed_event, finding_closed_event,
+                                         person_scores_set_event};
 
 void read_types() {
   types_table = spine_table("event_types");

@@ -24,6 +24,7 @@ inline constexpr std::string_view finding_raised_event = "platform.finding.raise
 inline constexpr std::string_view finding_confirmed_event = "platform.finding.confirmed";
 inline constexpr std::string_view finding_dismissed_event = "platform.finding.dismissed";
 inline constexpr std::string_view finding_closed_event = "platform.finding.closed";
+inline constexpr std::string_view person_scores_set_event = "platform.person_scores.set";
 inline constexpr std::string_view retired_event = "platform.partition.retired";
 inline constexpr std::string_view evidence_event = "platform.evidence.exported";
 inline constexpr std::string_view migration_event = "platform.migration.applied";

@@ -30,6 +30,7 @@ namespace spine {
 namespace {
 
 constexpr size_t most_named = 50;  // events that a finding names
+constexpr size_t most_numbers = 8;
 
 // The columns that a finding can name, beside the hash.
 constexpr uint32 named_columns = watched_columns & ~bit(Column::payload);
@@ -55,6 +56,7 @@ struct Told {
   const char *title;
   const char *sentence;
   const char *number;
+  const char *named[most_numbers];  // of verdict.numbers
 };
 
 // Null where there is no memory.
@@ -69,7 +71,12 @@ Status tell(const Rule &rule, const RuleVerdict &verdict, Told *told) noexcept {
     told->title = copy_of(rule.title);
     told->sentence = copy_of(sentence_of(rule, verdict));
     told->number = copy_of(number_text(verdict.number));
-    return told->title == nullptr || told->sentence == nullptr || told->number == nullptr ? Status::out_of_memory : Status::ok;
+    bool all = told->title != nullptr && told->sentence != nullptr && told->number != nullptr;
+    for (size_t i = 0; i < std::min(most_numbers, verdict.numbers.size()); i++) {
+      told->named[i] = copy_of(number_text(verdict.numbers[i].second));
+      all = all && told->named[i] != nullptr;
+    }
+    return all ? Status::ok : Status::out_of_memory;
   } catch (const std::bad_alloc &) {
     return Status::out_of_memory;
   }
@@ -133,6 +140,7 @@ Datum payload_of(const LoadedRule &loaded, const Rule &rule, const WatchFinding 
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
   push_member(&state, "events", integer_json(static_cast<int64>(finding.verdict.sequences.size())));
   if (!rule.bounds.empty()) push_member(&state, "value", number_json(told.number));
+  for (size_t i = 0; i < Min(most_numbers, finding.verdict.numbers.size()); i++) push_member(&state, finding.verdict.numbers[i].first, number_json(told.named[i]));
   if (rule.timespan > 0) push_member(&state, "timespan", json_text(rule.timespan_text));
   pushJsonbValue(&state, WJB_END_OBJECT, nullptr);
   push_member(&state, "from", json_text(moment_text(finding.verdict.first_time)));
@@ -160,6 +168,10 @@ void raise_one(const LoadedRules &rules, const WatchFinding &finding, ChainScan 
 }
 
 }  // namespace
+
+bool is_finding_known(const Uuid &organization, const Uuid &id) {
+  return run_sql("SELECT FROM spine.finding_records WHERE organization_id = $1 AND id = $2", {{UUIDOID, uuid_datum(organization)}, {UUIDOID, uuid_datum(id)}}) > 0;
+}
 
 void raise_findings(const LoadedRules &rules, int64 *raised, int64 *repeated) {
   const auto &findings = rules.watch->findings();
@@ -216,8 +228,9 @@ PGDLLEXPORT Datum spine_close_finding(PG_FUNCTION_ARGS) {
   SqlArgument by = {TEXTOID, CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
   OwnersRights rights;
   rights.begin_as_owner_of(records);
-  uint64 rows = run_sql("SELECT organization_id, pg_catalog.jsonb_build_object('finding', id, 'rule', rule, 'rule_version', rule_version, 'raised', raised_event,"
-                        " 'repeats', repeats, 'reason', $2, 'by', $3) FROM spine.finding_records WHERE id = $1 FOR UPDATE",
+  uint64 rows = run_sql("SELECT f.organization_id, pg_catalog.jsonb_build_object('finding', f.id, 'rule', f.rule, 'rule_version', f.rule_version, 'raised', f.raised_event,"
+                        " 'repeats', f.repeats, 'reason', $2, 'by', $3) || coalesce((SELECT pg_catalog.jsonb_build_object('title', r.payload -> 'title', 'control', r.payload -> 'control')"
+                        "   FROM spine.events r WHERE r.id = f.raised_event AND r.organization_id = f.organization_id), '{}') FROM spine.finding_records f WHERE f.id = $1 FOR UPDATE OF f",
                         {id, {TEXTOID, PG_GETARG_DATUM(2)}, by});
   rights.end();
   if (rows == 0 || !readable.has(uuid_of(require_field(0, 1))))

@@ -146,6 +146,16 @@ const RuleSet::Plan &plan_for(Watch *watch, std::string_view event_type) {
   return *plan;
 }
 
+// How often a test's event comes, each time so long after the last.
+int64 times_of(const Members &members) {
+  const JsonbValue *times = members.find("times");
+  if (times == nullptr) return 1;
+  constexpr int64 most = 10000;
+  int64 count = times->type == jbvNumeric ? DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(times->val.numeric))) : 0;
+  if (count < 1 || count > most) bad_tests(members.at("times"), "it is no number from 1 to 10000");
+  return count;
+}
+
 // Null where there is no memory.
 const char *first_sentence(const Rule &rule, const RuleVerdict &verdict) noexcept {
   try {
@@ -180,15 +190,18 @@ TestResult run_test(const LoadedRules &rules, FieldReader *reader, JsonbContaine
   watch->forget_groups();
   watch->forget_findings();
   int64 moment = moment_of("2026-01-05T09:59:59Z");  // a Monday
-  each_element(container_of(*events, test.at("events"), true), test.at("events"), [&](const JsonbValue &value, int64 number, const char *at) {
-    int64 before = moment;
-    Event event = event_of(Members(container_of(value, at, false), at, {"event_type", "entity_id", "actor_id", "actor_type", "severity", "payload", "at", "after",
-                                                                       "occurred_at", "recorded_by", "correlation_id"}),
-                           number + 1, &moment);
-    if (moment < before) bad_tests(at, "it is before the event before it");
-    const RuleSet::Plan &plan = plan_for(watch, event.event_type);
-    check(watch->note(event.organization_id, event.sequence, event.timestamp, plan, reader->read(event, plan, &calendar)));
-    check(watch->decide());
+  int64 sequence = 0;
+  each_element(container_of(*events, test.at("events"), true), test.at("events"), [&](const JsonbValue &value, int64, const char *at) {
+    Members members(container_of(value, at, false), at, {"event_type", "entity_id", "actor_id", "actor_type", "severity", "payload", "at", "after",
+                                                         "occurred_at", "recorded_by", "correlation_id", "times"});
+    for (int64 times = times_of(members); times > 0; times--) {
+      int64 before = moment;
+      Event event = event_of(members, ++sequence, &moment);
+      if (moment < before) bad_tests(at, "it is before the event before it");
+      const RuleSet::Plan &plan = plan_for(watch, event.event_type);
+      check(watch->note(event.organization_id, event.sequence, event.timestamp, plan, reader->read(event, plan, &calendar)));
+      check(watch->decide());
+    }
   });
   if (test.find("until") != nullptr || test.find("wait") != nullptr) check(watch->end_all_waiting(next_moment(test, "until", "wait", moment)));
   for (const WatchFinding &finding : watch->findings()) {

@@ -16,6 +16,7 @@
 #include "store/owners_rights.h"
 #include "watch/event_fields.h"
 #include "watch/findings.h"
+#include "watch/periodic.h"
 
 extern "C" {
 #include <access/htup_details.h>
@@ -115,6 +116,7 @@ class Run {
     SPI_cursor_close(events);
     if (taken > 0) {
       give();
+      await_periodic_rules();
       check(rules_.watch->decide());
       run_sql("SELECT spine.acknowledge($1, $2)", {{TEXTOID, values[0]}, {INT8OID, Int64GetDatum(batch)}});
       raise_findings(rules_, &findings_, &repeats_);
@@ -141,13 +143,22 @@ class Run {
       Uuid organization = uuid_of(require_field(i, 1));
       SqlArgument id = {UUIDOID, require_field(i, 1)}, key = {UUIDOID, require_field(i, 2)}, due = {TIMESTAMPTZOID, require_field(i, 3)};
       Position *position = find(organization);
-      if (position == nullptr || !has_passed(*position, DatumGetTimestampTz(due.value))) continue;
+      if (position == nullptr) continue;
+      int64 until = known_until(*position);
+      if (unix_time(DatumGetTimestampTz(due.value)) >= until) continue;
       // Behind the lock: another run may have dealt with it.
       if (run_sql("SELECT rule, definition_version, state FROM spine.watch_states WHERE organization_id = $1 AND key = $2 AND due_at = $3", {id, key, due}) == 0)
         continue;
       int rule = enabled(text_to_cstring(DatumGetTextPP(require_field(0, 1))), DatumGetInt32(require_field(0, 2)));
       if (rule >= 0) {
-        check(rules_.watch->end_waiting({organization, uuid_of(key.value)}, static_cast<uint32_t>(rule), text_view(DatumGetByteaPP(require_field(0, 3)))));
+        GroupKey group{organization, uuid_of(key.value)};
+        std::string_view state = text_view(DatumGetByteaPP(require_field(0, 3)));
+        if (!rules_.watch->rules().rule(static_cast<size_t>(rule)).is_periodic()) {
+          check(rules_.watch->end_waiting(group, static_cast<uint32_t>(rule), state, until));
+          continue;
+        }
+        check(rules_.watch->give(group, state));
+        check(rules_.watch->look_at(group, static_cast<uint32_t>(rule), look_now(rules_, static_cast<uint32_t>(rule))));
         continue;
       }
       // What a rule that is off, or was another, waited for.
@@ -190,16 +201,28 @@ class Run {
     return -1;
   }
 
-  // Whether a moment is behind all events that the organization has, and ever will have.
-  bool has_passed(const Position &position, TimestampTz moment) {
-    if (moment < position.last - unix_time(0)) return true;
-    if (!chain_is_free(events_relid(), position.organization)) return false;
+  // Up to when all that the organization has, and ever will have, is judged.
+  int64 known_until(const Position &position) {
+    int64 now = unix_time(GetCurrentTimestamp());
+    if (!chain_is_free(events_relid(), position.organization)) return position.last;
     ChainScan scan;
     scan.begin();
     scan.seek(position.organization, position.sequence, position.organization);
     bool has_more = scan.next();
     scan.end();
-    return !has_more;
+    return has_more ? position.last : Max(now, position.last);
+  }
+
+  // Rules that are looked at now and then are awaited from the run on that judges the event of their being set.
+  void await_periodic_rules() {
+    if (find(nil_uuid) == nullptr) return;
+    for (int r = 0; r < rules_.count; r++) {
+      if (!rules_.watch->rules().rule(static_cast<size_t>(r)).is_periodic()) continue;
+      GroupKey key;
+      check(rules_.watch->periodic_key(static_cast<uint32_t>(r), &key));
+      if (run_sql("SELECT FROM spine.watch_states WHERE organization_id = $1 AND key = $2", {{UUIDOID, uuid_datum(key.organization)}, {UUIDOID, uuid_of_digest(key.digest)}}) == 0)
+        check(rules_.watch->look_at(key, static_cast<uint32_t>(r), unix_time(GetCurrentTimestamp())));
+    }
   }
 
   // Locks the positions in these organizations, a uuid[], and reads them. Where the caller does not wait, those that another transaction

@@ -457,26 +457,23 @@ test('where the watch found nothing, the page of findings says so', async () => 
   await open('/nonsense-that-is-none').catch(() => {});
 });
 
-test('findings are explained, and closed with a reason', async t => {
-  if ((await db.sql("SELECT to_regclass('spine.findings') IS NOT NULL AS there"))[0].there)
-    return t.skip('the watch is here: this test is for its stand-in');
+test('findings are explained, closed with a reason, and make a risk', async () => {
   const own = await database('console_findings');
-  const id = '00000000-0000-4000-8000-0000000000f1';
+  const rule = {
+    title: 'Who made it approved it <b>',
+    level: 'high',
+    detection: {s: {event_type: 'payroll.run.approved', 'payload.by|exists': true}, condition: 's'},
+  };
+  const tests = ['payroll.run.approved', 'payroll.run.created'].map((event_type, i) => ({
+    name: event_type,
+    finds: 1 - i,
+    events: [{event_type, payload: {by: 'Ada'}}],
+  }));
+  await own.sql(`SET people_os_spine.actor_id = '${ada}'`);
+  await own.sql('SELECT spine.set_rule($1, $2, $3, $4)', ['maker', JSON.stringify(rule), JSON.stringify(tests), 'a test']);
   await own.emit(acme, 'payroll.run.approved', employee, {by: 'Ada'});
-  await own.sql(`
-    SET people_os_spine.unguard = 'a stand-in for the watch';
-    CREATE TABLE verdict (verdict text, reason text, actor_id uuid);
-    CREATE VIEW spine.findings AS
-      SELECT '${acme}'::uuid AS organization_id, '${id}'::uuid AS id, 'maker_is_checker'::text AS rule, 1 AS rule_version, 'high'::spine.severity AS severity, now() AS raised_at, 1::bigint AS sequence,
-             'Who made it approved it'::text AS title, '<b>Ada</b> approved her own run'::text AS sentence, '{"runs": 1}'::jsonb AS numbers, '[]'::jsonb AS events, 2::bigint AS repeats, now() AS last_repeat,
-             v.verdict, CASE WHEN v.verdict IS NOT NULL THEN now() END AS closed_at, v.actor_id AS closed_by, v.reason
-        FROM (SELECT 1) one LEFT JOIN verdict v ON true;
-    CREATE FUNCTION spine.explain_finding(id uuid) RETURNS TABLE (sequence bigint, event_id uuid, event_type text, recorded_at timestamptz, actor_id uuid, entity_id uuid, payload jsonb, is_unchanged boolean)
-      LANGUAGE sql AS 'SELECT sequence, id, event_type, "timestamp", actor_id, entity_id, payload, true FROM spine.events WHERE organization_id = ''${acme}'' AND sequence = 1';
-    CREATE FUNCTION spine.close_finding(id uuid, verdict text, reason text) RETURNS uuid LANGUAGE sql SECURITY DEFINER AS
-      'INSERT INTO public.verdict VALUES ($2, $3, current_setting(''people_os_spine.actor_id'')::uuid) RETURNING $1';
-    GRANT SELECT ON spine.findings TO auditor;
-    GRANT EXECUTE ON FUNCTION spine.explain_finding, spine.close_finding TO auditor`);
+  await own.emit(globex, 'payroll.run.approved', employee, {});
+  assert.deepEqual(await own.sql('SELECT findings FROM spine.run_watch()'), [{findings: '1'}]);
   await own.role('auditor', ['grant_auditor', 'true']);
   const watching = await start(own.name, '--writes');
   const [mine, here, context] = [tab, console_, await browser.createBrowserContext()];
@@ -490,9 +487,13 @@ test('findings are explained, and closed with a reason', async t => {
     await press('Look at the findings');
     await until(() => document.querySelector('h1')?.innerText === 'Findings');
     await ready();
-    assert.match(await text('table.findings'), /<b>Ada<\/b> approved her own run/);
-    await press('Who made it approved it');
-    await until(() => document.querySelector('h1')?.innerText === 'Who made it approved it');
+    assert.match(await text('table.findings'), /Who made it approved it <b>: event 1/);
+    assert.match(await text('table.risks'), /28\s+1/);
+    assert.deepEqual(await axeFinds(), []);
+    await open(`/findings?organization=${acme}`);
+    assert.match(await text('table.risks'), /payroll\.run\.approved\s+28\s+1/);
+    await press('Who made it approved it <b>');
+    await until(() => document.querySelector('h1')?.innerText === 'Who made it approved it <b>');
     assert.match(await text('table.events'), /payroll\.run\.approved[^]*by\s+Ada[^]*unchanged/);
     assert.deepEqual(await axeFinds(), []);
     await tab.select('#verdict', 'dismissed');
@@ -502,11 +503,12 @@ test('findings are explained, and closed with a reason', async t => {
     await tab.type('#actor', ada);
     await press('Close the finding');
     await until(() => /She had nobody else/.test(document.querySelector('main')?.innerText));
-    assert.deepEqual(await own.sql('SELECT * FROM verdict'), [
-      {verdict: 'dismissed', reason: 'She had nobody else', actor_id: ada},
+    assert.deepEqual(await own.sql('SELECT verdict, reason, closed_by FROM spine.findings'), [
+      {verdict: 'dismissed', reason: 'She had nobody else', closed_by: ada},
     ]);
     await open('/findings');
     assert.match(await text(), /No finding is open/);
+    assert.match(await text(), /there is no risk to tell/);
     await open('/findings?all=yes');
     assert.match(await text('table.findings'), /dismissed/);
   } finally {

@@ -55,6 +55,7 @@ test('nobody asks without a session', async () => {
     '/verification',
     '/findings',
     '/findings/1',
+    '/risks',
     '/feed',
     '/nonsense',
   ]) {

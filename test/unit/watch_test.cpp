@@ -89,7 +89,7 @@ struct Watched {
       spine::RuleGroup group;
       EXPECT_TRUE(spine::read_group(state, &group));
       if (group.due == 0 || group.due >= at * minute) continue;
-      EXPECT_EQ(watch.end_waiting({key.first, key.second}, 0, state), Status::ok);
+      EXPECT_EQ(watch.end_waiting({key.first, key.second}, 0, state, at * minute), Status::ok);
     }
     keep();
     return *this;
@@ -211,10 +211,53 @@ TEST(Watch, NamesAFindingByItsCause) {
   EXPECT_EQ(id(1)[6] >> 4, 8);
 }
 
+// Steps end as events come or time passes, whatever lies between two portions.
+TEST(Watch, JudgesDaysByTheirPast) {
+  std::string rule = R"({"rules":["a"],"side":"both","timespan":"1d","type":"baseline"})";
+  auto days = [&](unsigned portion, int many, int64_t passes) {
+    Watched watched(rule, "", portion);
+    for (int64_t day = 0; day < 20; day++)
+      for (int i = 0; i < 3; i++) watched.event("a", day * 1440 + 600 + i);
+    for (int i = 0; i < many; i++) watched.event("a", 20 * 1440 + 600);
+    watched.decide();
+    if (passes > 0) watched.wait(passes);
+    return watched.found;
+  };
+  Texts last16{"75 76 77 78 79 80 81 82 83 84 85 86 87 88 89 90 late"};
+  for (unsigned portion : {1u, 2u, 7u, 100u}) {
+    EXPECT_EQ(days(portion, 30, 0), Texts{}) << portion;
+    EXPECT_EQ(days(portion, 30, 21 * 1440 - 1), Texts{}) << portion;
+    EXPECT_EQ(days(portion, 30, 21 * 1440), last16) << portion;
+    EXPECT_EQ(days(portion, 3, 21 * 1440), Texts{}) << portion;
+  }
+  // Too short a past, and a first day that is not whole.
+  Watched young(rule);
+  for (int64_t day = 0; day < 14; day++) young.event("a", day * 1440 + 600);
+  for (int i = 0; i < 30; i++) young.event("a", 14 * 1440 + 600);
+  EXPECT_EQ(young.wait(16 * 1440).found, Texts{});
+  // What is silent for eight weeks is forgotten.
+  Watched silent(rule);
+  for (int64_t day = 0; day < 20; day++) silent.event("a", day * 1440 + 600);
+  EXPECT_EQ(silent.wait(70 * 1440).stored.size(), 1u);
+  EXPECT_EQ(silent.wait(90 * 1440).stored.size(), 0u);
+}
+
+TEST(Watch, SeesALimitComingAndSharesMoving) {
+  Watched limit(R"({"field":"payload.n","limit":60,"rules":["a"],"timespan":"1d","type":"forecast"})");
+  for (int64_t day = 0; day < 20; day++) limit.event("a", day * 1440 + 600, "ada", day % 7 == 5 ? 80 : 10);
+  EXPECT_EQ(limit.found.size(), 5u);
+  EXPECT_EQ(limit.found[0], "15 late");
+  Watched shares(R"({"field":"event_type","rules":["a"],"timespan":"1d","type":"drift"})");
+  for (int i = 0; i < 300; i++) shares.event("a", i * 10);
+  EXPECT_EQ(shares.found, Texts{});
+  Watched digits(R"({"field":"payload.n","rules":["a"],"timespan":"1d","type":"benford"})");
+  for (int i = 0; i < 600; i++) digits.event("a", i, "ada", 5);
+  EXPECT_EQ(digits.wait(1439).found, Texts{});
+  EXPECT_EQ(digits.wait(1440).found, Texts{"600 late"});
+}
+
 // No stored byte is trusted.
-TEST(Watch, ReadsDamagedGroups) {
-  Watched watched(count(R"("gte":5)", "value_count", R"("field":"payload.n",)"));
-  for (int i = 0; i < 4; i++) watched.event("a", i, "ada", i);
+void expect_read(const Watched &watched, size_t entries) {
   std::string whole = watched.stored.begin()->second;
   spine::RuleGroup group;
   for (size_t size = 0; size < whole.size(); size++) (void)spine::read_group(whole.substr(0, size), &group);
@@ -224,10 +267,22 @@ TEST(Watch, ReadsDamagedGroups) {
     (void)spine::read_group(changed, &group);
   }
   EXPECT_TRUE(spine::read_group(whole, &group));
-  EXPECT_EQ(group.entries.size(), 4u);
+  EXPECT_EQ(group.entries.size(), entries);
   std::string again;
   spine::write_group(group, &again);
   EXPECT_EQ(again, whole);
   EXPECT_FALSE(spine::read_group("", &group));
   EXPECT_FALSE(spine::read_group(whole.substr(0, whole.size() - 1), &group));
+}
+
+TEST(Watch, ReadsDamagedGroups) {
+  Watched watched(count(R"("gte":5)", "value_count", R"("field":"payload.n",)"));
+  for (int i = 0; i < 4; i++) watched.event("a", i, "ada", i);
+  expect_read(watched, 4);
+  Watched series(R"({"rules":["a"],"timespan":"1d","type":"baseline"})");
+  for (int64_t day = 0; day < 20; day++) series.event("a", day * 1440);
+  expect_read(series, 1);
+  Watched shares(R"({"field":"event_type","rules":["a"],"timespan":"1d","type":"drift"})");
+  for (int i = 0; i < 9; i++) shares.event("a", i);
+  expect_read(shares, 0);
 }

@@ -10,16 +10,42 @@ export function show(view, {query}) {
   const all = query.all === 'yes';
   const body = make('div', {});
   const box = card(all ? 'All findings, the newest first' : 'Open findings, the newest first', body);
-  view.main.append(box);
+  const scores = make('div', {});
+  view.main.append(box, card(query.organization ? 'Risk of its actions' : 'Risk of the organizations', scores));
+  view.load(
+    scores,
+    signal => ask('/risks', {organization: query.organization}, signal),
+    ({risks}) =>
+      risks.length === 0
+        ? soft('Nothing was found, so there is no risk to tell.')
+        : table(
+            'Risks',
+            [
+              [
+                query.organization ? 'Action' : 'Organization',
+                ({organization, key}) =>
+                  query.organization
+                    ? visible(key)
+                    : link(`/findings?organization=${organization}`, uuid(organization)),
+              ],
+              [
+                'Risk, of 100',
+                ({risk}) => [
+                  make('meter', {min: '0', max: '100', value: String(risk), 'aria-label': `Risk ${risk} of 100`}),
+                  ` ${risk}`,
+                ],
+                'number',
+              ],
+              ['Findings', ({findings}) => grouped(BigInt(findings)), 'number'],
+            ],
+            risks,
+          ),
+  );
   const get = (cursor, signal) => ask('/findings', {all: query.all, organization: query.organization, cursor}, signal);
   view.load(
     body,
     signal => get(undefined, signal),
     told => {
-      if (!told.installed) {
-        box.querySelector('h2').textContent = 'The watch';
-        return soft('The watch is not installed in this database, so nothing looks for what should not be.');
-      }
       const list = make('div', {});
       const more = make('div', {class: 'more'});
       const append = ({findings, cursor}) => {

@@ -90,8 +90,7 @@ function chains({chains: all, intact, faulty, never, shrunken, old, oldest, even
   ];
 }
 
-function findings({installed, open}) {
-  if (!installed) return [0, false, soft('The watch is not installed in this database.')];
+function findings({open}) {
   return [
     open.reduce((sum, {findings}) => sum + Number(findings), 0),
     open.some(({severity}) => ['high', 'critical'].includes(severity)),
