@@ -17,6 +17,7 @@ CREATE FUNCTION example(name text, type regtype) RETURNS text LANGUAGE sql AS $$
     WHEN name = 'name' THEN quote_literal('hcm.employee.moved')
     WHEN name = 'entity_id_column' THEN quote_literal('entity_id')
     WHEN name = 'verdict' THEN quote_literal('confirmed')
+    WHEN name = 'subject' THEN quote_literal('organization')
     WHEN name = 'step' THEN quote_literal('day')
     WHEN name = 'dimension' THEN quote_literal('event_type')
     WHEN name = 'parts' THEN quote_literal('{personal}')
@@ -24,7 +25,7 @@ CREATE FUNCTION example(name text, type regtype) RETURNS text LANGUAGE sql AS $$
     WHEN name = 'since' THEN quote_literal('2025-06-01 00:00:00Z')
     WHEN type = 'regprocedure'::regtype THEN quote_literal('pg_sleep(double precision)')
     WHEN name = 'events' AND type = 'jsonb'::regtype THEN quote_literal('[{"event_type": "hcm.employee.created"}]')
-    WHEN name = 'event_id' THEN 'NULL'
+    WHEN name IN ('event_id', 'key') THEN 'NULL'
     WHEN type = 'uuid'::regtype THEN quote_literal('aaaaaaaa-0000-4000-8000-000000000001')
     WHEN type = 'uuid[]'::regtype THEN quote_literal('{aaaaaaaa-0000-4000-8000-000000000001}')
     WHEN type = 'regclass'::regtype THEN quote_literal('copy')

@@ -8,6 +8,7 @@
 #include "capture/definition.h"
 #include "capture/watches.h"
 #include "core/uuid.h"
+#include "server/distributed.h"
 #include "server/errors.h"
 #include "server/sql.h"
 #include "store/anchors.h"
@@ -470,6 +471,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_reconcile_table);
 PGDLLEXPORT Datum spine_reconcile_table(PG_FUNCTION_ARGS) {
+  require_undistributed_spine();
   InitMaterializedSRF(fcinfo, 0);
   reconcile_table(PG_GETARG_OID(0), false, put_row, fcinfo->resultinfo);
   return static_cast<Datum>(0);

@@ -3,6 +3,7 @@
 #include "core/risk.h"
 
 #include "core/uuid.h"
+#include "server/distributed.h"
 #include "server/errors.h"
 #include "server/growing_array.h"
 #include "store/emit.h"
@@ -163,6 +164,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(spine_measure_risk);
 PGDLLEXPORT Datum spine_measure_risk(PG_FUNCTION_ARGS) {
+  require_undistributed_spine();
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   const Subject &subject = subject_argument(fcinfo, 1);
@@ -195,6 +197,7 @@ PGDLLEXPORT Datum spine_measure_risk(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(spine_explain_risk);
 PGDLLEXPORT Datum spine_explain_risk(PG_FUNCTION_ARGS) {
+  require_undistributed_spine();
   InitMaterializedSRF(fcinfo, 0);
   ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   if (PG_ARGISNULL(0))
