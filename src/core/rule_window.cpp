@@ -211,18 +211,21 @@ void put_series(std::string *out, const RuleSeries &series) {
     put(out, bin.sequence);
   }
 }
+// So that no sum and no difference of two moments overflows.
+bool is_moment(int64_t time) { return time <= INT64_MAX / 2 && time >= INT64_MIN / 2; }
+
 bool take_series(std::string_view *in, RuleSeries *series) {
   uint8_t is_partial, bins;
   if (!take(in, &is_partial) || is_partial > 1 || !take(in, &series->begin) || !take(in, &series->value) || !take(in, &series->events) || !take(in, &series->silent) ||
       !take_text(in, &series->model) || !take(in, &bins))
     return false;
-  constexpr int64_t furthest = INT64_MAX / 2;  // so that no sum of moments overflows
-  if (series->begin > furthest || series->begin < -furthest) return false;
+  if (!is_moment(series->begin)) return false;
   series->is_on = true;
   series->is_partial = is_partial == 1;
   for (int i = 0; i < bins; i++) {
     SeriesBin bin{};
-    if (!take_text(in, &bin.name) || bin.name.empty() || !take(in, &bin.before) || !take(in, &bin.now) || !take(in, &bin.time) || !take(in, &bin.sequence)) return false;
+    if (!take_text(in, &bin.name) || bin.name.empty() || !take(in, &bin.before) || !take(in, &bin.now) || !take(in, &bin.time) || !is_moment(bin.time) || !take(in, &bin.sequence))
+      return false;
     auto is_count = [](double count) { return count >= 0 && count <= 1e16; };
     if (!is_count(bin.before) || !is_count(bin.now)) return false;
     series->bins.push_back(std::move(bin));
@@ -349,7 +352,9 @@ void write_group(const RuleGroup &group, std::string *stored) {
 bool read_group(std::string_view stored, RuleGroup *group) {
   *group = {};
   uint8_t form;
-  if (!take(&stored, &form) || (form != stored_form && form != stored_series_form) || !take(&stored, &group->due) || !take(&stored, &group->quiet_until)) return false;
+  if (!take(&stored, &form) || (form != stored_form && form != stored_series_form) || !take(&stored, &group->due) || !take(&stored, &group->quiet_until) ||
+      !is_moment(group->due) || !is_moment(group->quiet_until))
+    return false;
   if (group->quiet_until != 0 && !take(&stored, &group->finding)) return false;
   if (form == stored_series_form) {
     if (!take_series(&stored, &group->series)) return false;
@@ -359,7 +364,7 @@ bool read_group(std::string_view stored, RuleGroup *group) {
   while (!stored.empty()) {
     GroupEntry entry{0, 0, 0, 1, 0, {}};
     uint8_t flags;
-    if (!take(&stored, &entry.time) || !take(&stored, &entry.sequence) || !take(&stored, &flags)) return false;
+    if (!take(&stored, &entry.time) || !is_moment(entry.time) || !take(&stored, &entry.sequence) || !take(&stored, &flags)) return false;
     entry.selection = flags & 0x3f;
     if (entry.selection >= max_selections) return false;
     if ((flags & 0x40) != 0 && (!take(&stored, &entry.number) || !take(&stored, &entry.events) || entry.events == 0)) return false;
