@@ -8,7 +8,7 @@ CREATE ROLE spine_plain;
 CREATE ROLE spine_person;
 CREATE ROLE spine_both IN ROLE spine_plain, spine_person;
 CREATE ROLE spine_switch NOINHERIT IN ROLE spine_plain, spine_person;
-CREATE FUNCTION refused(query text, OUT state text, OUT message text, OUT hint text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION refusal(query text, OUT state text, OUT message text, OUT hint text) LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE query;
   state := 'none';
@@ -34,9 +34,9 @@ SELECT action, payload ->> 'role' AS role, payload ->> 'capability' AS capabilit
   FROM spine.events WHERE entity_type = 'rights' AND payload ->> 'role' IN ('spine_plain', 'spine_person') ORDER BY sequence;
 SELECT spine.revoke_all('spine_plain');
 SELECT spine.grant_reader('spine_plain', ARRAY[:'B']::uuid[]);
-SELECT * FROM refused($$SELECT spine.grant_reader('spine_plain', personal => NULL)$$);
-SELECT * FROM refused($$SELECT spine.grant_auditor('spine_plain', personal => NULL)$$);
-SELECT * FROM refused($$INSERT INTO spine.role_bindings (role, capability, personal) VALUES ('spine_plain', 'emit', true)$$);
+SELECT * FROM refusal($$SELECT spine.grant_reader('spine_plain', personal => NULL)$$);
+SELECT * FROM refusal($$SELECT spine.grant_auditor('spine_plain', personal => NULL)$$);
+SELECT * FROM refusal($$INSERT INTO spine.role_bindings (role, capability, personal) VALUES ('spine_plain', 'emit', true)$$);
 
 SELECT count(spine.emit_event('hcm.employee.' || what, entity_id => :'entity', organization_id => organization::uuid, personal => personal, payload => '{"grade": 7}'))
   FROM (VALUES (:'A', 'created', '{"name": "Ada"}'::jsonb), (:'A', 'updated', NULL), (:'B', 'created', '{"name": "Bob"}'), (:'B', 'updated', NULL)) e (organization, what, personal);
@@ -80,12 +80,12 @@ SELECT pg_temp.by_plpgsql(), pg_temp.by_sql();
 CREATE FUNCTION pg_temp.peek(jsonb) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN RAISE NOTICE 'it saw %', $1; RETURN true; END $$;
 SELECT count(*) FROM spine.events WHERE pg_temp.peek(personal);
 -- An error's text, a cast that fails.
-SELECT * FROM refused('SELECT (personal ->> ''name'')::integer FROM spine.events');
+SELECT * FROM refusal('SELECT (personal ->> ''name'')::integer FROM spine.events');
 -- The body of a set-returning function goes into the query when that is planned already.
 CREATE FUNCTION pg_temp.by_set() RETURNS SETOF jsonb LANGUAGE sql STABLE AS 'SELECT personal FROM spine.events';
-SELECT * FROM refused('SELECT * FROM pg_temp.by_set()');
+SELECT * FROM refusal('SELECT * FROM pg_temp.by_set()');
 -- Plans and statistics.
-SELECT * FROM refused('EXPLAIN SELECT personal FROM spine.events');
+SELECT * FROM refusal('EXPLAIN SELECT personal FROM spine.events');
 SELECT count(*) FROM pg_stats WHERE schemaname = 'spine' AND tablename = 'events';
 -- What the functions give.
 SELECT sequence, personal, personal_salt, personal_hash IS NOT NULL AS has_hash, spine.event_digest(e) = event_hash AS intact FROM spine.read_events(:'B') e;
@@ -178,8 +178,8 @@ GRANT SELECT (organization_id, sequence) ON spine.events TO spine_columns;
 RESET people_os_spine.unguard;
 GRANT EXECUTE ON FUNCTION spine.may_read, spine.shown_event TO spine_columns;
 SET ROLE spine_columns;
-SELECT * FROM refused('SELECT personal FROM spine.events');
-SELECT * FROM refused('SELECT e FROM spine.events e');
+SELECT * FROM refusal('SELECT personal FROM spine.events');
+SELECT * FROM refusal('SELECT e FROM spine.events e');
 SELECT count(*) FROM spine.events;
 RESET ROLE;
 GRANT SELECT ON spine.events TO spine_columns;
@@ -207,7 +207,7 @@ ALTER TABLE person ADD COLUMN note json;
 SELECT spine.capture_changes('person', 'hcm', 'person', 'id', 'org', personal => '{name,email,note}');
 UPDATE person SET email = 'b@example.org', note = '"\u0000"';
 SELECT payload -> 'omitted' AS omitted, personal -> 'omitted' -> 'after' -> 'note' ->> 'reason' AS reason FROM spine.events WHERE entity_type = 'person' ORDER BY sequence DESC LIMIT 1;
-SELECT * FROM refused($$SELECT spine.entity_as_of('person', '00000000-0000-4000-8000-000000be5001', 'infinity')$$);
+SELECT * FROM refusal($$SELECT spine.entity_as_of('person', '00000000-0000-4000-8000-000000be5001', 'infinity')$$);
 SET ROLE spine_plain;
 SELECT spine.entity_as_of('person', '00000000-0000-4000-8000-000000be5001', 'infinity') AS withheld;
 RESET ROLE;
@@ -223,10 +223,10 @@ SELECT payload -> 'after' AS after, payload -> 'personal' AS columns, personal F
 SELECT spine.capture_changes('person', 'hcm', 'person', 'id', 'org');
 UPDATE person SET grade = 11;
 SELECT payload ? 'personal' AS names_any, personal FROM spine.events WHERE entity_type = 'person' ORDER BY sequence DESC LIMIT 1;
-SELECT * FROM refused($$SELECT spine.capture_changes('person', 'hcm', 'person', 'id', 'org', personal => '{nme}')$$);
-SELECT * FROM refused($$SELECT spine.capture_changes('person', 'hcm', 'person', 'id', 'org', personal => '{id}')$$);
+SELECT * FROM refusal($$SELECT spine.capture_changes('person', 'hcm', 'person', 'id', 'org', personal => '{nme}')$$);
+SELECT * FROM refusal($$SELECT spine.capture_changes('person', 'hcm', 'person', 'id', 'org', personal => '{id}')$$);
 SELECT spine.capture_changes('person', 'hcm', 'person', 'id', 'org', personal => '{name}');
-SELECT * FROM refused('ALTER TABLE person RENAME name TO called');
+SELECT * FROM refusal('ALTER TABLE person RENAME name TO called');
 -- A partition that was captured itself brings what is personal there.
 CREATE TABLE part (id uuid, org uuid, name text, email text) PARTITION BY LIST (org);
 CREATE TABLE part_b (id uuid, org uuid, name text, email text);
@@ -249,7 +249,7 @@ SELECT count(*) AS intact FROM spine.verify_chain(:'B') WHERE intact;
 
 DROP TABLE person, part, right_hashes;
 DROP VIEW of_owner, of_invoker, given;
-DROP FUNCTION refused;
+DROP FUNCTION refusal;
 REVOKE SELECT (organization_id, sequence) ON spine.events FROM spine_columns;
 SELECT spine.revoke_all(r::regrole) FROM unnest('{spine_plain,spine_person,spine_columns}'::text[]) r;
 DROP OWNED BY spine_plain, spine_person, spine_both, spine_switch, spine_columns;

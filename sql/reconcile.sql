@@ -6,16 +6,6 @@ SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
 \set other '00000000-0000-4000-8000-0000ec001c02'
 CREATE SCHEMA reconcile;
 SET search_path = reconcile;
-CREATE FUNCTION refused(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN SQLSTATE || ' ' || SQLERRM || CASE WHEN hint = '' THEN ' (no hint)' ELSE '' END;
-END $$;
 CREATE TABLE employee (id int PRIMARY KEY, organization_id uuid, name text, salary numeric, pin text, note text, iban text);
 SELECT spine.capture_changes('employee', 'rec', 'employee', 'id', 'organization_id', exclude => '{note}', mask => '{pin}', personal => '{iban}');
 INSERT INTO employee SELECT i, :'o', 'n' || i, 1000 * i, 'secret', 'note', 'DE' || i FROM generate_series(1, 8) i;
@@ -77,7 +67,7 @@ CREATE ROLE rec_reader;
 SELECT spine.grant_reader('rec_reader', ARRAY[:'o']::uuid[], personal => false);
 GRANT USAGE ON SCHEMA reconcile TO rec_reader;
 SET ROLE rec_reader;
-SELECT refused('SELECT * FROM spine.reconcile_table(''older'')');
+SELECT public.refused('SELECT * FROM spine.reconcile_table(''older'')');
 RESET ROLE;
 GRANT SELECT ON employee, older TO rec_reader;
 SET ROLE rec_reader;
@@ -88,7 +78,7 @@ RESET ROLE;
 -- Row security of the table would make rows seem to be missing.
 ALTER TABLE older ENABLE ROW LEVEL SECURITY;
 SET ROLE rec_reader;
-SELECT refused('SELECT * FROM spine.reconcile_table(''older'')');
+SELECT public.refused('SELECT * FROM spine.reconcile_table(''older'')');
 RESET ROLE;
 
 -- No column of the organization: the session's setting was it.
@@ -121,7 +111,7 @@ SELECT from_empty FROM spine.watches WHERE table_name = 'reconcile.part';
 ALTER TABLE part ATTACH PARTITION part3 FOR VALUES IN (3);
 SELECT from_empty FROM spine.watches WHERE table_name = 'reconcile.part';
 SELECT id, verdict, columns, detail FROM spine.reconcile_table('part') ORDER BY id;
-SELECT refused('SELECT * FROM spine.reconcile_table(''part1'')');
+SELECT public.refused('SELECT * FROM spine.reconcile_table(''part1'')');
 
 -- Values that no event holds: told by their digest. A column that came later says nothing of older events.
 CREATE TABLE odd (id int PRIMARY KEY, organization_id uuid, body json);
@@ -157,8 +147,8 @@ SELECT id, verdict, columns, detail FROM spine.reconcile_table('inner_first');
 
 -- What is not captured.
 CREATE TABLE free (id int);
-SELECT refused('SELECT * FROM spine.reconcile_table(''free'')');
-SELECT refused('SELECT * FROM spine.reconcile_table(''pg_class'')');
+SELECT public.refused('SELECT * FROM spine.reconcile_table(''free'')');
+SELECT public.refused('SELECT * FROM spine.reconcile_table(''pg_class'')');
 SELECT count(*) FROM spine.reconcile_table(NULL);
 SELECT spine.revoke_all('rec_reader');
 RESET search_path;

@@ -8,16 +8,6 @@ SET timezone = 'UTC';
 SET people_os_spine.actor_id = :'actor';
 CREATE ROLE risk_reader;
 SELECT spine.grant_reader('risk_reader', ARRAY[:'other']::uuid[]);
-CREATE FUNCTION refused(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN SQLSTATE || ' ' || SQLERRM || CASE WHEN hint = '' THEN ' (no hint)' ELSE '' END;
-END $$;
 -- A rule for each severity, which finds an event that says so.
 SELECT spine.set_rule('risk_' || level, format('{"title": "A %1$s one", "level": "%1$s", "detection": {"s": {"action": "%1$s", "domain": "risk"}, "condition": "s"}}', level)::jsonb,
   format('[{"name": "one", "finds": 1, "events": [{"event_type": "risk.thing.%1$s"}]}, {"name": "none", "finds": 0, "events": []}]', level)::jsonb, 'a test') FROM unnest('{low,medium,high,critical}'::text[]) level;
@@ -75,7 +65,6 @@ SELECT refused('SELECT * FROM spine.explain_risk(NULL)');
 SELECT refused(format('SELECT * FROM spine.explain_risk(%L, ''action'')', :'o'));
 SELECT refused(format('SELECT * FROM spine.explain_risk(%L, ''organization'', ''x'')', :'o'));
 SELECT spine.enable_rule('risk_' || level, false, 'the test ended') FROM unnest('{low,medium,high,critical}'::text[]) level;
-DROP FUNCTION refused;
 SELECT spine.revoke_all('risk_reader');
 DROP ROLE risk_reader;
 -- Other tests list the subscriptions that there are.

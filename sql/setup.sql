@@ -12,6 +12,17 @@ BEGIN
   PERFORM set_config('people_os_spine.unguard', '', true);
 END $$;
 CREATE PROCEDURE guard_on() LANGUAGE sql AS $$ UPDATE pg_extension SET extname = 'people_os_spine' WHERE extname = 'hidden' $$;
+-- How a call ends: its error without what differs from run to run, or that it is done.
+CREATE FUNCTION refused(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  hint text;
+BEGIN
+  EXECUTE call;
+  RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+  RETURN SQLSTATE || ' ' || SQLERRM || CASE WHEN hint = '' THEN ' (no hint)' ELSE '' END;
+END $$;
 SELECT extname, extversion, extnamespace::regnamespace AS schema, obj_description(oid, 'pg_extension') AS description FROM pg_extension WHERE extname <> 'plpgsql';
 -- Columns, types, order, NOT NULL: the contract's table.
 SELECT attnum, attname, format_type(atttypid, atttypmod) AS type, attnotnull

@@ -8,17 +8,6 @@ CREATE ROLE watcher;
 CREATE ROLE watch_reader;
 CREATE ROLE watch_auditor;
 SELECT spine.grant_watcher('watcher'), spine.grant_reader('watch_reader', ARRAY[:'other']::uuid[]), spine.grant_auditor('watch_auditor');
--- Messages without what differs from run to run.
-CREATE FUNCTION refused(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN SQLSTATE || ' ' || SQLERRM || CASE WHEN hint = '' THEN ' (no hint)' ELSE '' END;
-END $$;
 
 -- The library: each rule is set once, and its tests pass.
 SET ROLE watcher;
@@ -183,4 +172,3 @@ ROLLBACK;
 SELECT intact FROM spine.verify_chain(:'o');
 SELECT spine.revoke_all('watcher'), spine.revoke_all('watch_reader'), spine.revoke_all('watch_auditor');
 DROP ROLE watcher, watch_reader, watch_auditor, watch_superuser;
-DROP FUNCTION refused;

@@ -4,16 +4,6 @@ SET timezone = 'UTC';
 SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1';
 \set o '00000000-0000-4000-8000-00005e71c001'
 \set other '00000000-0000-4000-8000-00005e71c002'
-CREATE FUNCTION refused(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN SQLSTATE || ' ' || SQLERRM || CASE WHEN hint = '' THEN ' (no hint)' ELSE '' END;
-END $$;
 -- Sets a rule of one correlation over the events ser.*.*, whose tests are two: it finds something in the one, and nothing in the other.
 CREATE FUNCTION set_series_rule(name text, correlation jsonb, found jsonb) RETURNS integer LANGUAGE sql AS $$
   SELECT spine.set_rule(name, jsonb_build_array('{"title": "any", "name": "any", "detection": {"s": {"domain": "ser"}, "condition": "s"}}'::jsonb,
@@ -102,5 +92,5 @@ SELECT count(*) FROM look_now() \g /dev/null
 SELECT regexp_replace(regexp_replace(sentence, 'at [-0-9]+ [:0-9]+ UTC, found', 'at n UTC, found'), 'event [0-9]+', 'event n') AS sentence, repeats FROM spine.findings WHERE rule = 'ser_unverified' AND organization_id = :'o' ORDER BY sequence;
 SELECT spine.enable_rule(rule, false, 'the test ended') FROM unnest('{ser_count,ser_sum,ser_hour,ser_limit,ser_type,ser_digits,ser_unverified}'::text[]) rule \g /dev/null
 DELETE FROM spine.verifications WHERE organization_id = :'o';
-DROP FUNCTION refused, set_series_rule, look_now;
+DROP FUNCTION set_series_rule, look_now;
 DROP TABLE past;
