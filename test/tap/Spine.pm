@@ -17,7 +17,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(spine_node spine_database org emit_chain run_sql sqlstate is_refused is_allowed
+our @EXPORT = qw(spine_node clock_node set_clock spine_database org emit_chain run_sql sqlstate is_refused is_allowed
   rows_of model_faults faults_of summaries_of summaries_from agrees_with_model digest_of alive
   begin_query finish_query tamper readers read_everything put_file copy_of_server build_preload postmaster_of children_of kill_server ZERO_HASH GUARDS_OFF GUARDS_ON TRIGGERS_ON UNGUARD);
 
@@ -52,6 +52,28 @@ sub spine_node
 	$node->start;
 	spine_database($node, 'postgres');
 	return $node;
+}
+
+my $clock;
+
+# The same, with a clock that set_clock sets, from the start so many seconds off.
+sub clock_node
+{
+	my ($name, $seconds, %init) = @_;
+	$clock = PostgreSQL::Test::Utils::tempdir() . '/clock';
+	set_clock($seconds);
+	local $ENV{LD_PRELOAD} = build_preload('test/fault/clock.c');
+	local $ENV{SPINE_CLOCK} = $clock;
+	return spine_node($name, %init);
+}
+
+# Seconds by which the clock is off from now on.
+sub set_clock
+{
+	my ($seconds) = @_;
+	put_file("$clock.new", int $seconds);
+	rename "$clock.new", $clock or die $!;
+	return;
 }
 
 # Puts the extension into a database, and says which environment that is.

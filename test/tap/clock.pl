@@ -10,23 +10,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
-my $shim = build_preload('test/fault/clock.c');
-my $clock = "$folder/clock";
-sub set_clock
-{
-	my ($seconds) = @_;
-	put_file("$clock.new", int $seconds);
-	rename "$clock.new", $clock or die $!;
-	return;
-}
-set_clock(0);
-
-my $node;
-{
-	local $ENV{LD_PRELOAD} = $shim;
-	local $ENV{SPINE_CLOCK} = $clock;
-	$node = spine_node('clock', conf => "log_statement = none\ncheckpoint_timeout = 1d\n");
-}
+my $node = clock_node('clock', 0, conf => "log_statement = none\ncheckpoint_timeout = 1d\n");
 my $postmaster = postmaster_of($node);
 $node->safe_psql('postgres', "ALTER DATABASE postgres SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'");
 

@@ -7,21 +7,8 @@ use PostgreSQL::Test::Utils;
 use Spine;
 use Test::More;
 
-my $clock = PostgreSQL::Test::Utils::tempdir() . '/clock';
-sub set_days
-{
-	my ($days) = @_;
-	put_file("$clock.new", $days * 86400);
-	rename "$clock.new", $clock or die $!;
-	return;
-}
-set_days(-28);
-my $node;
-{
-	local $ENV{LD_PRELOAD} = build_preload('test/fault/clock.c');
-	local $ENV{SPINE_CLOCK} = $clock;
-	$node = spine_node('retirement');
-}
+sub set_days { return set_clock($_[0] * 86400) }
+my $node = clock_node('retirement', -28 * 86400);
 my $sql = sub { $node->safe_psql('postgres', $_[0]) };
 my $error = sub { ($node->psql('postgres', "\\set VERBOSITY verbose\n$_[0]"))[2] };
 my $summary = sub { $sql->("SELECT organization_id, intact, events, first_sequence, last_sequence FROM $_[0] WHERE organization_id <> '00000000-0000-0000-0000-000000000000' ORDER BY 1") =~ s/00000000-0000-4000-8000-0+//gr };

@@ -9,16 +9,7 @@ use Spine;
 use Test::More;
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
-my $shim = build_preload('test/fault/clock.c');
-my $clock = "$folder/clock";
-sub set_clock { my ($seconds) = @_; put_file("$clock.new", int $seconds); rename "$clock.new", $clock or die $!; return }
-set_clock(0);
-my $node;
-{
-	local $ENV{LD_PRELOAD} = $shim;
-	local $ENV{SPINE_CLOCK} = $clock;
-	$node = spine_node('subscription_news', conf => "max_prepared_transactions = 8\n");
-}
+my $node = clock_node('subscription_news', 0, conf => "max_prepared_transactions = 8\n");
 my $sql = sub { return $node->safe_psql('postgres', $_[0]) };
 $sql->("ALTER DATABASE postgres SET people_os_spine.actor_id = '00000000-0000-4000-8000-0000000000a1'");
 sub emits { my ($n, $count) = @_; return "SELECT count(spine.emit_event('a.b.c', entity_id => gen_random_uuid(), organization_id => '@{[ org($n) ]}')) FROM generate_series(1, @{[ $count // 1 ]})" }

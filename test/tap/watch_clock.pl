@@ -8,21 +8,7 @@ use PostgreSQL::Test::Utils;
 use Spine;
 use Test::More;
 
-my $clock = PostgreSQL::Test::Utils::tempdir() . '/clock';
-my $shim = build_preload('test/fault/clock.c');
-sub set_clock
-{
-	put_file("$clock.new", int $_[0]);
-	rename "$clock.new", $clock or die $!;
-	return;
-}
-set_clock(0);
-my $node;
-{
-	local $ENV{LD_PRELOAD} = $shim;
-	local $ENV{SPINE_CLOCK} = $clock;
-	$node = spine_node('watch_clock', conf => "checkpoint_timeout = 1d\n");
-}
+my $node = clock_node('watch_clock', 0, conf => "checkpoint_timeout = 1d\n");
 sub psql { return $node->safe_psql('postgres', $_[0]) }
 my ($hour, $day) = (3600, 86400);
 my $org = org(1);
