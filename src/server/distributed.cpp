@@ -29,7 +29,7 @@ Relation open_catalog(const char *name, std::initializer_list<Oid> types) {
   return open_kept_table(get_relname_relid(name, PG_CATALOG_NAMESPACE), types);
 }
 
-// Calls fits(table) with each table that Citus has distributed, until it says true; returns that table.
+// A table that Citus has distributed and of which fits(table) says true, or InvalidOid.
 template <class Fits>
 Oid find_distributed(Fits fits) {
   Oid found = InvalidOid;
